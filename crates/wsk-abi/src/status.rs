@@ -1,0 +1,330 @@
+//! `NTSTATUS` as an open newtype, and every status the subsystem, the executive or the loader names.
+//!
+//! Values are those of MS-ERREF section 2.3; which function returns which of them is said in `functions.md`,
+//! `events.md` and `control.md` (section 10 maps errno values).
+
+use core::fmt;
+
+/// An `NTSTATUS`: severity in the two high bits, then customer, facility and code (MS-ERREF 2.3). Any value is valid.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct NtStatus(pub u32);
+
+const _: () = assert!(size_of::<NtStatus>() == 4 && align_of::<NtStatus>() == 4);
+
+impl NtStatus {
+    /// `NT_SUCCESS`: success or informational severity, `STATUS_PENDING` among them.
+    pub const fn is_success(self) -> bool {
+        (self.0 as i32) >= 0
+    }
+
+    /// `NT_INFORMATION`: informational severity (0x4...).
+    pub const fn is_information(self) -> bool {
+        self.0 >> 30 == 1
+    }
+
+    /// `NT_WARNING`: warning severity (0x8...), not a success.
+    pub const fn is_warning(self) -> bool {
+        self.0 >> 30 == 2
+    }
+
+    /// `NT_ERROR`: error severity (0xC...).
+    pub const fn is_error(self) -> bool {
+        self.0 >> 30 == 3
+    }
+
+    /// Whether this is `STATUS_PENDING`: a function's promise that the IRP completes later.
+    pub const fn is_pending(self) -> bool {
+        self.0 == Self::PENDING.0
+    }
+}
+
+/// Prints `STATUS_NAME (0xXXXXXXXX)`, or the number alone where the value has no name here.
+impl fmt::Display for NtStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "{name} (0x{:08X})", self.0),
+            None => write!(f, "0x{:08X}", self.0),
+        }
+    }
+}
+
+/// Prints `STATUS_NAME`, or the number where the value has no name here.
+impl fmt::Debug for NtStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "0x{:08X}", self.0),
+        }
+    }
+}
+
+impl core::error::Error for NtStatus {}
+
+/// One constant of [`NtStatus`] per row, and [`NtStatus::name`] over all of them. Of two names for one value the first
+/// row is the one printed.
+macro_rules! statuses {
+    ($($name:ident = $value:literal,)*) => {
+        impl NtStatus {
+            $(
+                #[doc = concat!("`STATUS_", stringify!($name), "`, ", stringify!($value), ".")]
+                pub const $name: NtStatus = NtStatus($value);
+            )*
+
+            /// The C name (`STATUS_...`), if the value is one of the constants of this type.
+            pub const fn name(self) -> Option<&'static str> {
+                #[allow(unreachable_patterns)] // WAIT_0 and ABANDONED_WAIT_0 share a value with another row.
+                match self.0 {
+                    $($value => Some(concat!("STATUS_", stringify!($name))),)*
+                    _ => None,
+                }
+            }
+
+            /// Every constant of this type with its C name, by rising value.
+            pub const ALL: &'static [(&'static str, NtStatus)] =
+                &[$((concat!("STATUS_", stringify!($name)), NtStatus($value)),)*];
+        }
+    };
+}
+
+statuses! {
+    // Severity 0: success.
+    SUCCESS = 0x0000_0000,
+    WAIT_0 = 0x0000_0000,
+    WAIT_1 = 0x0000_0001,
+    WAIT_2 = 0x0000_0002,
+    WAIT_3 = 0x0000_0003,
+    WAIT_63 = 0x0000_003F,
+    ABANDONED = 0x0000_0080,
+    ABANDONED_WAIT_0 = 0x0000_0080,
+    USER_APC = 0x0000_00C0,
+    ALREADY_COMPLETE = 0x0000_00FF,
+    KERNEL_APC = 0x0000_0100,
+    ALERTED = 0x0000_0101,
+    TIMEOUT = 0x0000_0102,
+    PENDING = 0x0000_0103,
+    REPARSE = 0x0000_0104,
+    MORE_ENTRIES = 0x0000_0105,
+    SOME_NOT_MAPPED = 0x0000_0107,
+    OPLOCK_BREAK_IN_PROGRESS = 0x0000_0108,
+    NOTIFY_CLEANUP = 0x0000_010B,
+    NOTIFY_ENUM_DIR = 0x0000_010C,
+    // Severity 1: information.
+    OBJECT_NAME_EXISTS = 0x4000_0000,
+    RECEIVE_PARTIAL = 0x4000_000F,
+    RECEIVE_EXPEDITED = 0x4000_0010,
+    RECEIVE_PARTIAL_EXPEDITED = 0x4000_0011,
+    EVENT_DONE = 0x4000_0012,
+    EVENT_PENDING = 0x4000_0013,
+    TIMER_RESUME_IGNORED = 0x4000_0025,
+    NDIS_INDICATION_REQUIRED = 0x4023_0001,
+    // Severity 2: warning.
+    DATATYPE_MISALIGNMENT = 0x8000_0002,
+    BREAKPOINT = 0x8000_0003,
+    SINGLE_STEP = 0x8000_0004,
+    BUFFER_OVERFLOW = 0x8000_0005,
+    NO_MORE_FILES = 0x8000_0006,
+    HANDLES_CLOSED = 0x8000_000A,
+    PARTIAL_COPY = 0x8000_000D,
+    DEVICE_BUSY = 0x8000_0011,
+    NO_MORE_ENTRIES = 0x8000_001A,
+    // Severity 3: error.
+    UNSUCCESSFUL = 0xC000_0001,
+    NOT_IMPLEMENTED = 0xC000_0002,
+    INVALID_INFO_CLASS = 0xC000_0003,
+    INFO_LENGTH_MISMATCH = 0xC000_0004,
+    ACCESS_VIOLATION = 0xC000_0005,
+    IN_PAGE_ERROR = 0xC000_0006,
+    INVALID_HANDLE = 0xC000_0008,
+    BAD_INITIAL_STACK = 0xC000_0009,
+    INVALID_CID = 0xC000_000B,
+    INVALID_PARAMETER = 0xC000_000D,
+    NO_SUCH_DEVICE = 0xC000_000E,
+    NO_SUCH_FILE = 0xC000_000F,
+    INVALID_DEVICE_REQUEST = 0xC000_0010,
+    END_OF_FILE = 0xC000_0011,
+    MORE_PROCESSING_REQUIRED = 0xC000_0016,
+    NO_MEMORY = 0xC000_0017,
+    CONFLICTING_ADDRESSES = 0xC000_0018,
+    UNABLE_TO_FREE_VM = 0xC000_001A,
+    INVALID_SYSTEM_SERVICE = 0xC000_001C,
+    ILLEGAL_INSTRUCTION = 0xC000_001D,
+    INVALID_LOCK_SEQUENCE = 0xC000_001E,
+    INVALID_VIEW_SIZE = 0xC000_001F,
+    ACCESS_DENIED = 0xC000_0022,
+    BUFFER_TOO_SMALL = 0xC000_0023,
+    OBJECT_TYPE_MISMATCH = 0xC000_0024,
+    NONCONTINUABLE_EXCEPTION = 0xC000_0025,
+    NOT_LOCKED = 0xC000_002A,
+    INVALID_PARAMETER_MIX = 0xC000_0030,
+    OBJECT_NAME_INVALID = 0xC000_0033,
+    OBJECT_NAME_NOT_FOUND = 0xC000_0034,
+    OBJECT_NAME_COLLISION = 0xC000_0035,
+    PORT_DISCONNECTED = 0xC000_0037,
+    DEVICE_ALREADY_ATTACHED = 0xC000_0038,
+    OBJECT_PATH_INVALID = 0xC000_0039,
+    OBJECT_PATH_NOT_FOUND = 0xC000_003A,
+    OBJECT_PATH_SYNTAX_BAD = 0xC000_003B,
+    DATA_OVERRUN = 0xC000_003C,
+    DATA_ERROR = 0xC000_003E,
+    PORT_CONNECTION_REFUSED = 0xC000_0041,
+    SHARING_VIOLATION = 0xC000_0043,
+    QUOTA_EXCEEDED = 0xC000_0044,
+    INVALID_PAGE_PROTECTION = 0xC000_0045,
+    MUTANT_NOT_OWNED = 0xC000_0046,
+    SEMAPHORE_LIMIT_EXCEEDED = 0xC000_0047,
+    THREAD_IS_TERMINATING = 0xC000_004B,
+    DELETE_PENDING = 0xC000_0056,
+    REVISION_MISMATCH = 0xC000_0059,
+    NO_SUCH_PRIVILEGE = 0xC000_0060,
+    PRIVILEGE_NOT_HELD = 0xC000_0061,
+    INVALID_SID = 0xC000_0078,
+    INVALID_SECURITY_DESCR = 0xC000_0079,
+    PROCEDURE_NOT_FOUND = 0xC000_007A,
+    INVALID_IMAGE_FORMAT = 0xC000_007B,
+    DISK_FULL = 0xC000_007F,
+    RESOURCE_TYPE_NOT_FOUND = 0xC000_008A,
+    INTEGER_DIVIDE_BY_ZERO = 0xC000_0094,
+    INTEGER_OVERFLOW = 0xC000_0095,
+    PRIVILEGED_INSTRUCTION = 0xC000_0096,
+    INSUFFICIENT_RESOURCES = 0xC000_009A,
+    DEVICE_DATA_ERROR = 0xC000_009C,
+    DEVICE_NOT_CONNECTED = 0xC000_009D,
+    DEVICE_POWER_FAILURE = 0xC000_009E,
+    MEMORY_NOT_ALLOCATED = 0xC000_00A0,
+    WORKING_SET_QUOTA = 0xC000_00A1,
+    DEVICE_NOT_READY = 0xC000_00A3,
+    PIPE_DISCONNECTED = 0xC000_00B0,
+    IO_TIMEOUT = 0xC000_00B5,
+    FILE_FORCED_CLOSED = 0xC000_00B6,
+    NOT_SUPPORTED = 0xC000_00BB,
+    REMOTE_NOT_LISTENING = 0xC000_00BC,
+    DUPLICATE_NAME = 0xC000_00BD,
+    BAD_NETWORK_PATH = 0xC000_00BE,
+    NETWORK_BUSY = 0xC000_00BF,
+    DEVICE_DOES_NOT_EXIST = 0xC000_00C0,
+    TOO_MANY_COMMANDS = 0xC000_00C1,
+    ADAPTER_HARDWARE_ERROR = 0xC000_00C2,
+    INVALID_NETWORK_RESPONSE = 0xC000_00C3,
+    UNEXPECTED_NETWORK_ERROR = 0xC000_00C4,
+    NETWORK_NAME_DELETED = 0xC000_00C9,
+    NETWORK_ACCESS_DENIED = 0xC000_00CA,
+    BAD_NETWORK_NAME = 0xC000_00CC,
+    TOO_MANY_NAMES = 0xC000_00CD,
+    TOO_MANY_SESSIONS = 0xC000_00CE,
+    REQUEST_NOT_ACCEPTED = 0xC000_00D0,
+    VIRTUAL_CIRCUIT_CLOSED = 0xC000_00D6,
+    INTERNAL_ERROR = 0xC000_00E5,
+    GENERIC_NOT_MAPPED = 0xC000_00E6,
+    INVALID_USER_BUFFER = 0xC000_00E8,
+    INVALID_PARAMETER_1 = 0xC000_00EF,
+    INVALID_PARAMETER_2 = 0xC000_00F0,
+    INVALID_PARAMETER_3 = 0xC000_00F1,
+    INVALID_PARAMETER_4 = 0xC000_00F2,
+    INVALID_PARAMETER_5 = 0xC000_00F3,
+    INVALID_PARAMETER_6 = 0xC000_00F4,
+    INVALID_PARAMETER_7 = 0xC000_00F5,
+    INVALID_PARAMETER_8 = 0xC000_00F6,
+    INVALID_PARAMETER_9 = 0xC000_00F7,
+    INVALID_PARAMETER_10 = 0xC000_00F8,
+    INVALID_PARAMETER_11 = 0xC000_00F9,
+    INVALID_PARAMETER_12 = 0xC000_00FA,
+    NAME_TOO_LONG = 0xC000_0106,
+    CONNECTION_IN_USE = 0xC000_0108,
+    MESSAGE_NOT_FOUND = 0xC000_0109,
+    PROCESS_IS_TERMINATING = 0xC000_010A,
+    TOO_MANY_OPENED_FILES = 0xC000_011F,
+    CANCELLED = 0xC000_0120,
+    CANNOT_DELETE = 0xC000_0121,
+    INVALID_COMPUTER_NAME = 0xC000_0122,
+    FILE_CLOSED = 0xC000_0128,
+    TOO_MANY_THREADS = 0xC000_0129,
+    DLL_NOT_FOUND = 0xC000_0135,
+    ENTRYPOINT_NOT_FOUND = 0xC000_0139,
+    LOCAL_DISCONNECT = 0xC000_013B,
+    REMOTE_DISCONNECT = 0xC000_013C,
+    REMOTE_RESOURCES = 0xC000_013D,
+    LINK_FAILED = 0xC000_013E,
+    LINK_TIMEOUT = 0xC000_013F,
+    INVALID_CONNECTION = 0xC000_0140,
+    INVALID_ADDRESS = 0xC000_0141,
+    UNHANDLED_EXCEPTION = 0xC000_0144,
+    PIPE_BROKEN = 0xC000_014B,
+    UNMAPPABLE_CHARACTER = 0xC000_0162,
+    DRIVER_INTERNAL_ERROR = 0xC000_0183,
+    INVALID_DEVICE_STATE = 0xC000_0184,
+    IO_DEVICE_ERROR = 0xC000_0185,
+    TOO_LATE = 0xC000_0189,
+    POSSIBLE_DEADLOCK = 0xC000_0194,
+    NOT_SAME_OBJECT = 0xC000_01AC,
+    INSUFF_SERVER_RESOURCES = 0xC000_0205,
+    INVALID_BUFFER_SIZE = 0xC000_0206,
+    INVALID_ADDRESS_COMPONENT = 0xC000_0207,
+    INVALID_ADDRESS_WILDCARD = 0xC000_0208,
+    TOO_MANY_ADDRESSES = 0xC000_0209,
+    ADDRESS_ALREADY_EXISTS = 0xC000_020A,
+    ADDRESS_CLOSED = 0xC000_020B,
+    CONNECTION_DISCONNECTED = 0xC000_020C,
+    CONNECTION_RESET = 0xC000_020D,
+    TOO_MANY_NODES = 0xC000_020E,
+    TRANSACTION_ABORTED = 0xC000_020F,
+    TRANSACTION_TIMED_OUT = 0xC000_0210,
+    TRANSACTION_NO_RELEASE = 0xC000_0211,
+    TRANSACTION_NO_MATCH = 0xC000_0212,
+    TRANSACTION_RESPONDED = 0xC000_0213,
+    DATA_NOT_ACCEPTED = 0xC000_021B,
+    CLIENT_SERVER_PARAMETERS_INVALID = 0xC000_0223,
+    NOT_FOUND = 0xC000_0225,
+    RETRY = 0xC000_022D,
+    CONNECTION_REFUSED = 0xC000_0236,
+    GRACEFUL_DISCONNECT = 0xC000_0237,
+    ADDRESS_ALREADY_ASSOCIATED = 0xC000_0238,
+    ADDRESS_NOT_ASSOCIATED = 0xC000_0239,
+    CONNECTION_INVALID = 0xC000_023A,
+    CONNECTION_ACTIVE = 0xC000_023B,
+    NETWORK_UNREACHABLE = 0xC000_023C,
+    HOST_UNREACHABLE = 0xC000_023D,
+    PROTOCOL_UNREACHABLE = 0xC000_023E,
+    PORT_UNREACHABLE = 0xC000_023F,
+    REQUEST_ABORTED = 0xC000_0240,
+    CONNECTION_ABORTED = 0xC000_0241,
+    USER_MAPPED_FILE = 0xC000_0243,
+    CONNECTION_COUNT_LIMIT = 0xC000_0246,
+    DRIVER_ENTRYPOINT_NOT_FOUND = 0xC000_0263,
+    DRIVER_UNABLE_TO_LOAD = 0xC000_026C,
+    NO_MATCH = 0xC000_0272,
+    REINITIALIZATION_NEEDED = 0xC000_0287,
+    DEVICE_REMOVED = 0xC000_02B6,
+    NOINTERFACE = 0xC000_02B9,
+    DATATYPE_MISALIGNMENT_ERROR = 0xC000_02C5,
+    TRANSPORT_FULL = 0xC000_02CA,
+    UNFINISHED_CONTEXT_DELETED = 0xC000_02EE,
+    HOST_DOWN = 0xC000_0350,
+    PORT_NOT_SET = 0xC000_0353,
+    STACK_BUFFER_OVERRUN = 0xC000_0409,
+    PARAMETER_QUOTA_EXCEEDED = 0xC000_0410,
+    DELAY_LOAD_FAILED = 0xC000_0412,
+    ASSERTION_FAILURE = 0xC000_0420,
+    INCOMPATIBLE_DRIVER_BLOCKED = 0xC000_0424,
+    IMPLEMENTATION_LIMIT = 0xC000_042B,
+    CALLBACK_BYPASS = 0xC000_0503,
+    FAIL_FAST_EXCEPTION = 0xC000_0602,
+    ALREADY_REGISTERED = 0xC000_0718,
+    CONTEXT_MISMATCH = 0xC000_0719,
+    INVALID_STATE_TRANSITION = 0xC000_A003,
+    INVALID_KERNEL_INFO_VERSION = 0xC000_A004,
+    PROTOCOL_NOT_SUPPORTED = 0xC000_A013,
+    OBJECT_NO_LONGER_EXISTS = 0xC019_0021,
+    FLT_DO_NOT_ATTACH = 0xC01C_000F,
+    FWP_CALLOUT_NOT_FOUND = 0xC022_0001,
+    FWP_CONDITION_NOT_FOUND = 0xC022_0002,
+    FWP_NOT_FOUND = 0xC022_0008,
+    FWP_ALREADY_EXISTS = 0xC022_0009,
+    FWP_CANNOT_PEND = 0xC022_0103,
+    FWP_DROP_NOICMP = 0xC022_0104,
+    NDIS_CLOSING = 0xC023_0002,
+    NDIS_MEDIA_DISCONNECTED = 0xC023_001F,
+    NDIS_INTERFACE_NOT_FOUND = 0xC023_002B,
+    NDIS_UNSUPPORTED_REVISION = 0xC023_002C,
+    NDIS_NOT_SUPPORTED = 0xC023_00BB,
+}

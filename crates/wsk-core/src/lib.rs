@@ -1,0 +1,5 @@
+#![forbid(unsafe_code)]
+//! The Winsock Kernel subsystem as pure state machines.
+
+pub mod memory;
+pub mod transport;

@@ -1,0 +1,219 @@
+//! Memory that data lies in: the transport's buffers on loan ([`Buffer`]) and memory a client gave to a request
+//! ([`Memory`]).
+//!
+//! Both are owned values. Whoever holds one may rely on its bytes; a transport holds the [`Memory`] of an operation until
+//! the operation's own end (promise 4), and a [`Buffer`] goes back to the transport when it is dropped (promise 2).
+
+use std::any::Any;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+/// A piece of a transport's own memory, lent upward with data in it.
+///
+/// A transport keeps these boxes in a pool: [`Lease::release`] hands the box itself back, so lending allocates nothing.
+pub trait Lease: Send + Sync {
+    /// The received bytes. They do not change while the lease is out.
+    fn bytes(&self) -> &[u8];
+    /// Bytes of transport memory this lease keeps busy, however few of them hold data.
+    fn capacity(&self) -> usize;
+    /// Gives the memory back to the transport; any thread may do it.
+    fn release(self: Box<Self>);
+}
+
+/// Received bytes in transport memory: a [`Lease`] and the part of it that is meant. Dropping it gives the memory back.
+pub struct Buffer {
+    lease: Option<Box<dyn Lease>>,
+    start: u32,
+    len: u32,
+}
+
+impl Buffer {
+    /// All bytes of `lease`.
+    pub fn new(lease: Box<dyn Lease>) -> Self {
+        let len = u32::try_from(lease.bytes().len()).expect("a lease holds less than 4 GiB");
+        Self { lease: Some(lease), start: 0, len }
+    }
+
+    /// The bytes meant.
+    pub fn bytes(&self) -> &[u8] {
+        let all = self.lease.as_ref().expect("present until drop").bytes();
+        &all[self.start as usize..(self.start + self.len) as usize]
+    }
+
+    /// Number of bytes meant.
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether no byte is meant (an empty datagram).
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of transport memory kept busy.
+    pub fn capacity(&self) -> usize {
+        self.lease.as_ref().expect("present until drop").capacity()
+    }
+
+    /// Forgets the first `n` bytes.
+    ///
+    /// # Panics
+    /// If fewer than `n` are left.
+    pub fn advance(&mut self, n: usize) {
+        let n = u32::try_from(n).expect("within the buffer");
+        assert!(n <= self.len, "advance past the end of a buffer");
+        self.start += n;
+        self.len -= n;
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.release();
+        }
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Buffer").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+/// Received buffers in order; nearly always one.
+pub type BufferList = SmallVec<[Buffer; 1]>;
+
+/// The pieces of a [`Memory`], in order.
+pub type Segments<'a> = SmallVec<[&'a [u8]; 4]>;
+
+/// The writable pieces of a [`Memory`], in order.
+pub type SegmentsMut<'a> = SmallVec<[&'a mut [u8]; 4]>;
+
+/// Client memory of a kind the subsystem does not know by name (an MDL chain of a driver).
+///
+/// The slices borrow from `self`, so whoever owns the box may use them until it gives the box back.
+pub trait ClientMemory: Send {
+    /// Total length in bytes.
+    fn len(&self) -> usize;
+    /// Whether there is no byte.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Appends all pieces, for sending.
+    fn segments<'a>(&'a self, out: &mut Segments<'a>);
+    /// Appends all pieces, for receiving.
+    fn segments_mut<'a>(&'a mut self, out: &mut SegmentsMut<'a>);
+    /// Lets the owner have its own type back at completion.
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
+}
+
+/// The memory of one request: the client's own, never copied by the subsystem.
+#[derive(Default)]
+pub enum Memory {
+    /// None (a zero-length request).
+    #[default]
+    None,
+    /// A vector; its length (not its capacity) is the request's length.
+    Vec(Vec<u8>),
+    /// Constant bytes; for sending only.
+    Static(&'static [u8]),
+    /// Shared bytes; for sending only.
+    Shared(Arc<[u8]>),
+    /// Received buffers passed on as they are; for sending only.
+    Buffers(BufferList),
+    /// Any other client memory.
+    Client(Box<dyn ClientMemory>),
+}
+
+impl Memory {
+    /// Total length in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Memory::None => 0,
+            Memory::Vec(v) => v.len(),
+            Memory::Static(s) => s.len(),
+            Memory::Shared(s) => s.len(),
+            Memory::Buffers(list) => list.iter().map(Buffer::len).sum(),
+            Memory::Client(c) => c.len(),
+        }
+    }
+
+    /// Whether there is no byte.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a receive may write here.
+    pub fn is_writable(&self) -> bool {
+        matches!(self, Memory::None | Memory::Vec(_) | Memory::Client(_))
+    }
+
+    /// The pieces after the first `skip` bytes.
+    pub fn segments(&self, skip: usize) -> Segments<'_> {
+        let mut out = Segments::new();
+        match self {
+            Memory::None => {}
+            Memory::Vec(v) => out.push(v),
+            Memory::Static(s) => out.push(s),
+            Memory::Shared(s) => out.push(s),
+            Memory::Buffers(list) => out.extend(list.iter().map(Buffer::bytes)),
+            Memory::Client(c) => c.segments(&mut out),
+        }
+        let mut left = skip;
+        out.retain(|piece| {
+            let cut = left.min(piece.len());
+            left -= cut;
+            *piece = &piece[cut..];
+            !piece.is_empty()
+        });
+        out
+    }
+
+    /// The writable pieces after the first `skip` bytes; none for memory that is for sending only.
+    pub fn segments_mut(&mut self, skip: usize) -> SegmentsMut<'_> {
+        let mut out = SegmentsMut::new();
+        match self {
+            Memory::Vec(v) => out.push(v),
+            Memory::Client(c) => c.segments_mut(&mut out),
+            Memory::None | Memory::Static(_) | Memory::Shared(_) | Memory::Buffers(_) => {}
+        }
+        let mut left = skip;
+        out.retain(|piece| {
+            let cut = left.min(piece.len());
+            left -= cut;
+            *piece = &mut std::mem::take(piece)[cut..];
+            !piece.is_empty()
+        });
+        out
+    }
+
+    /// Writes `data` at `offset`; returns how many bytes fitted.
+    pub fn write(&mut self, offset: usize, data: &[u8]) -> usize {
+        let mut written = 0;
+        for piece in self.segments_mut(offset) {
+            let n = piece.len().min(data.len() - written);
+            piece[..n].copy_from_slice(&data[written..written + n]);
+            written += n;
+            if written == data.len() {
+                break;
+            }
+        }
+        written
+    }
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self {
+            Memory::None => "None",
+            Memory::Vec(_) => "Vec",
+            Memory::Static(_) => "Static",
+            Memory::Shared(_) => "Shared",
+            Memory::Buffers(_) => "Buffers",
+            Memory::Client(_) => "Client",
+        };
+        write!(f, "{kind}({} bytes)", self.len())
+    }
+}
