@@ -21,9 +21,16 @@ pub trait Lease: Send + Sync {
     fn release(self: Box<Self>);
 }
 
+/// Keeps the account of transport memory that a client holds (E-120).
+pub trait Account: Send + Sync {
+    /// A buffer of this capacity went back to the transport.
+    fn released(&self, capacity: usize);
+}
+
 /// Received bytes in transport memory: a [`Lease`] and the part of it that is meant. Dropping it gives the memory back.
 pub struct Buffer {
     lease: Option<Box<dyn Lease>>,
+    account: Option<Arc<dyn Account>>,
     start: u32,
     len: u32,
 }
@@ -32,7 +39,7 @@ impl Buffer {
     /// All bytes of `lease`.
     pub fn new(lease: Box<dyn Lease>) -> Self {
         let len = u32::try_from(lease.bytes().len()).expect("a lease holds less than 4 GiB");
-        Self { lease: Some(lease), start: 0, len }
+        Self { lease: Some(lease), account: None, start: 0, len }
     }
 
     /// The bytes meant.
@@ -68,10 +75,20 @@ impl Buffer {
     }
 }
 
+impl Buffer {
+    /// Whom to tell when the buffer is dropped; `None` to tell nobody.
+    pub fn set_account(&mut self, account: Option<Arc<dyn Account>>) {
+        self.account = account;
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.release();
+        let Some(lease) = self.lease.take() else { return };
+        let capacity = lease.capacity();
+        lease.release();
+        if let Some(account) = self.account.take() {
+            account.released(capacity);
         }
     }
 }

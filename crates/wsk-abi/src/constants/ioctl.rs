@@ -81,6 +81,9 @@ pub const SIO_INDEX_BIND: u32 = 0x9800_0008;
 pub const SIO_INDEX_MCASTIF: u32 = 0x9800_0009;
 pub const SIO_INDEX_ADD_MCAST: u32 = 0x9800_000A;
 pub const SIO_INDEX_DEL_MCAST: u32 = 0x9800_000B;
+// These two are named by control.md 4.5.
+pub const SIO_UDP_CONNRESET: u32 = 0x9800_000C;
+pub const SIO_UDP_NETRESET: u32 = 0x9800_000F;
 pub const SIO_RCVALL_MCAST_IF: u32 = 0x9800_000D;
 pub const SIO_RCVALL_IF: u32 = 0x9800_000E;
 pub const SIO_LOOPBACK_FAST_PATH: u32 = 0x9800_0010;

@@ -47,11 +47,11 @@ pub const AI_DNS_ONLY: i32 = 16;
 pub const AI_FORCE_CLEAR_TEXT: i32 = 32;
 pub const AI_BYPASS_DNS_CACHE: i32 = 64;
 pub const AI_RETURN_TTL: i32 = 128;
-pub const AI_ALL: i32 = 256;
-pub const AI_ADDRCONFIG: i32 = 1024;
-pub const AI_V4MAPPED: i32 = 2048;
-pub const AI_NON_AUTHORITATIVE: i32 = 16384;
-pub const AI_SECURE: i32 = 32768;
+pub const AI_ALL: i32 = 0x0100;
+pub const AI_ADDRCONFIG: i32 = 0x0400;
+pub const AI_V4MAPPED: i32 = 0x0800;
+pub const AI_NON_AUTHORITATIVE: i32 = 0x4000;
+pub const AI_SECURE: i32 = 0x8000;
 pub const AI_RETURN_PREFERRED_NAMES: i32 = 0x0001_0000;
 pub const AI_FQDN: i32 = 0x0002_0000;
 pub const AI_FILESERVER: i32 = 0x0004_0000;
@@ -97,7 +97,7 @@ pub const NI_NUMERICHOST: u32 = 2;
 pub const NI_NAMEREQD: u32 = 4;
 pub const NI_NUMERICSERV: u32 = 8;
 pub const NI_DGRAM: u32 = 16;
-pub const NI_MAXHOST: u32 = 1025;
+pub const NI_MAXHOST: u32 = 0x0401;
 pub const NI_MAXSERV: u32 = 32;
 
 // Changes of a global security descriptor.

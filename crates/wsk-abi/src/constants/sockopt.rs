@@ -3,9 +3,9 @@
 #![allow(missing_docs)] // A plain table: the names are the documentation, the values are checked by tests/constants.rs.
 
 // Levels. IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP and IPPROTO_UDP are levels too.
-pub const SOL_SOCKET: u32 = 65535;
-pub const SOL_IP: u32 = 65531;
-pub const SOL_IPV6: u32 = 65530;
+pub const SOL_SOCKET: u32 = 0xFFFF;
+pub const SOL_IP: u32 = 0xFFFB;
+pub const SOL_IPV6: u32 = 0xFFFA;
 
 // Options of SOL_SOCKET.
 pub const SO_DEBUG: u32 = 1;
@@ -16,35 +16,35 @@ pub const SO_DONTROUTE: u32 = 0x0000_0010;
 pub const SO_BROADCAST: u32 = 32;
 pub const SO_USELOOPBACK: u32 = 64;
 pub const SO_LINGER: u32 = 128;
-pub const SO_OOBINLINE: u32 = 256;
+pub const SO_OOBINLINE: u32 = 0x0100;
 pub const SO_DONTLINGER: u32 = 0xFFFF_FF7F;
 pub const SO_EXCLUSIVEADDRUSE: u32 = 0xFFFF_FFFB;
-pub const SO_SNDBUF: u32 = 4097;
-pub const SO_RCVBUF: u32 = 4098;
-pub const SO_SNDLOWAT: u32 = 4099;
-pub const SO_RCVLOWAT: u32 = 4100;
-pub const SO_SNDTIMEO: u32 = 4101;
-pub const SO_RCVTIMEO: u32 = 4102;
-pub const SO_ERROR: u32 = 4103;
-pub const SO_TYPE: u32 = 4104;
-pub const SO_BSP_STATE: u32 = 4105;
-pub const SO_GROUP_ID: u32 = 8193;
-pub const SO_GROUP_PRIORITY: u32 = 8194;
-pub const SO_MAX_MSG_SIZE: u32 = 8195;
-pub const SO_CONDITIONAL_ACCEPT: u32 = 12290;
-pub const SO_PAUSE_ACCEPT: u32 = 12291;
-pub const SO_COMPARTMENT_ID: u32 = 12292;
-pub const SO_RANDOMIZE_PORT: u32 = 12293;
-pub const SO_PORT_SCALABILITY: u32 = 12294;
-pub const SO_REUSE_UNICASTPORT: u32 = 12295;
-pub const SO_REUSE_MULTICASTPORT: u32 = 12296;
-pub const SO_ORIGINAL_DST: u32 = 12303;
-pub const SO_TIMESTAMP: u32 = 12298;
-pub const SO_TIMESTAMP_ID: u32 = 12299;
-pub const SO_PROTOCOL_INFOW: u32 = 8197;
-pub const SO_UPDATE_CONNECT_CONTEXT: u32 = 28688;
-pub const SO_UPDATE_ACCEPT_CONTEXT: u32 = 28683;
-pub const SO_CONNECT_TIME: u32 = 28684;
+pub const SO_SNDBUF: u32 = 0x1001;
+pub const SO_RCVBUF: u32 = 0x1002;
+pub const SO_SNDLOWAT: u32 = 0x1003;
+pub const SO_RCVLOWAT: u32 = 0x1004;
+pub const SO_SNDTIMEO: u32 = 0x1005;
+pub const SO_RCVTIMEO: u32 = 0x1006;
+pub const SO_ERROR: u32 = 0x1007;
+pub const SO_TYPE: u32 = 0x1008;
+pub const SO_BSP_STATE: u32 = 0x1009;
+pub const SO_GROUP_ID: u32 = 0x2001;
+pub const SO_GROUP_PRIORITY: u32 = 0x2002;
+pub const SO_MAX_MSG_SIZE: u32 = 0x2003;
+pub const SO_CONDITIONAL_ACCEPT: u32 = 0x3002;
+pub const SO_PAUSE_ACCEPT: u32 = 0x3003;
+pub const SO_COMPARTMENT_ID: u32 = 0x3004;
+pub const SO_RANDOMIZE_PORT: u32 = 0x3005;
+pub const SO_PORT_SCALABILITY: u32 = 0x3006;
+pub const SO_REUSE_UNICASTPORT: u32 = 0x3007;
+pub const SO_REUSE_MULTICASTPORT: u32 = 0x3008;
+pub const SO_ORIGINAL_DST: u32 = 0x300F;
+pub const SO_TIMESTAMP: u32 = 0x300A;
+pub const SO_TIMESTAMP_ID: u32 = 0x300B;
+pub const SO_PROTOCOL_INFOW: u32 = 0x2005;
+pub const SO_UPDATE_CONNECT_CONTEXT: u32 = 0x7010;
+pub const SO_UPDATE_ACCEPT_CONTEXT: u32 = 0x700B;
+pub const SO_CONNECT_TIME: u32 = 0x700C;
 
 // Protocols (the rest is an enumeration below).
 pub const IPPROTO_IP: u32 = 0;
@@ -102,7 +102,7 @@ pub const IPPORT_DYNAMIC_MAX: u32 = 65535;
 pub const IP_UNSPECIFIED_TYPE_OF_SERVICE: u32 = 0xFFFF_FFFF;
 pub const IP_UNSPECIFIED_USER_MTU: u32 = 0xFFFF_FFFF;
 pub const IP_UNSPECIFIED_HOP_LIMIT: u32 = 0xFFFF_FFFF;
-pub const IP_VER_MASK: u32 = 240;
+pub const IP_VER_MASK: u32 = 0x00F0;
 
 // Options of IPPROTO_IP.
 pub const IP_OPTIONS: u32 = 1;
@@ -159,9 +159,9 @@ pub const MCAST_LEAVE_SOURCE_GROUP: u32 = 46;
 // Values and masks of IPv6.
 pub const IPV6_ADDRESS_BITS: u32 = 128;
 pub const IPV6_VERSION: u32 = 96;
-pub const IPV6_TRAFFIC_CLASS_MASK: u32 = 49167;
-pub const IPV6_FULL_TRAFFIC_CLASS_MASK: u32 = 61455;
-pub const IPV6_ECN_MASK: u32 = 12288;
+pub const IPV6_TRAFFIC_CLASS_MASK: u32 = 0xC00F;
+pub const IPV6_FULL_TRAFFIC_CLASS_MASK: u32 = 0xF00F;
+pub const IPV6_ECN_MASK: u32 = 0x3000;
 pub const IPV6_FLOW_LABEL_MASK: u32 = 0xFFFF_0F00;
 pub const IPV6_ECN_SHIFT: u32 = 12;
 pub const IPV6_MINIMUM_MTU: u32 = 1280;

@@ -6,12 +6,12 @@
 use crate::wsk::{WSK_CONTROL_SOCKET_TYPE, WSK_INSPECT_ACTION};
 
 // Bases of the option and IOCTL numbers.
-pub const WSK_SO_BASE: u32 = 16384;
+pub const WSK_SO_BASE: u32 = 0x4000;
 pub const IOC_WSK: u32 = 0x0F00_0000;
 
 // Options of WskControlSocket at level SOL_SOCKET.
-pub const SO_WSK_SECURITY: u32 = 16385;
-pub const SO_WSK_EVENT_CALLBACK: u32 = 16386;
+pub const SO_WSK_SECURITY: u32 = 0x4001;
+pub const SO_WSK_EVENT_CALLBACK: u32 = 0x4002;
 
 // IOCTLs of WskControlSocket.
 pub const SIO_WSK_SET_REMOTE_ADDRESS: u32 = 0x8F00_0001;

@@ -1,0 +1,140 @@
+//! Registration of a client with the subsystem: register, capture, release, deregister (functions.md 1).
+//!
+//! The machine counts what a deregistration waits for (F-23) and says when it may return; waiting is the caller's business.
+
+use wsk_abi::flags::EventMask;
+use wsk_abi::status::NtStatus;
+
+use crate::event_mask::STATIC_EVENTS;
+
+/// The version of the NPI that the subsystem provides, highest and lowest (F-20).
+pub const VERSION: u16 = 0x0100;
+
+/// Answer of an attempt to capture (F-15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capture {
+    /// Captured; one release is owed.
+    Captured,
+    /// The provider is not available yet: wait, or fail DEVICE_NOT_READY.
+    NotReady,
+    /// It failed for good.
+    Failed(NtStatus),
+}
+
+/// One WSK_REGISTRATION.
+#[derive(Debug)]
+pub struct Registration {
+    version: u16,
+    deregistering: bool,
+    captures: usize,
+    /// Calls inside a function of the provider dispatch table, and requests given to one that have not completed.
+    calls: usize,
+    /// Sockets whose close has not completed, accepted ones included.
+    sockets: usize,
+    had_socket: bool,
+    static_events: EventMask,
+}
+
+impl Registration {
+    /// WskRegister: does not look at the version (F-14).
+    pub fn new(version: u16) -> Self {
+        Self {
+            version,
+            deregistering: false,
+            captures: 0,
+            calls: 0,
+            sockets: 0,
+            had_socket: false,
+            static_events: EventMask::empty(),
+        }
+    }
+
+    /// WskCaptureProviderNPI, one attempt; `available`: the provider is up. Availability is tested before the version (F-15).
+    pub fn capture(&mut self, available: bool) -> Capture {
+        if self.deregistering {
+            return Capture::Failed(NtStatus::DEVICE_NOT_READY); // F-21
+        }
+        if !available {
+            return Capture::NotReady;
+        }
+        if self.version != VERSION {
+            return Capture::Failed(NtStatus::NOINTERFACE); // F-20
+        }
+        self.captures += 1;
+        Capture::Captured
+    }
+
+    /// WskReleaseProviderNPI; sockets stay usable (F-16).
+    pub fn release(&mut self) {
+        self.captures = self.captures.saturating_sub(1);
+    }
+
+    /// WskQueryProviderCharacteristics: (highest, lowest), whatever version was asked for (F-17).
+    ///
+    /// # Errors
+    /// DEVICE_NOT_READY.
+    pub fn characteristics(&self, available: bool) -> Result<(u16, u16), NtStatus> {
+        if available { Ok((VERSION, VERSION)) } else { Err(NtStatus::DEVICE_NOT_READY) }
+    }
+
+    /// WskDeregister begins: no further capture (F-21). `false`: it had begun already, a no-op (F-25).
+    pub fn deregister(&mut self) -> bool {
+        !std::mem::replace(&mut self.deregistering, true)
+    }
+
+    /// Whether a deregistration has begun.
+    pub fn is_deregistering(&self) -> bool {
+        self.deregistering
+    }
+
+    /// Whether nothing is left to wait for (F-23).
+    pub fn is_idle(&self) -> bool {
+        self.captures == 0 && self.calls == 0 && self.sockets == 0
+    }
+
+    /// What a deregistration still waits for: captures, calls, sockets.
+    pub fn outstanding(&self) -> (usize, usize, usize) {
+        (self.captures, self.calls, self.sockets)
+    }
+
+    /// A call into the provider dispatch table begins, or a request is given to it.
+    pub fn begin_call(&mut self) {
+        self.calls += 1;
+    }
+
+    /// ... ended.
+    pub fn end_call(&mut self) {
+        self.calls -= 1;
+    }
+
+    /// A socket was created or accepted (F-91).
+    pub fn socket_created(&mut self) {
+        self.sockets += 1;
+        self.had_socket = true;
+    }
+
+    /// A socket's close completed, or its creation failed after all.
+    pub fn socket_gone(&mut self) {
+        self.sockets -= 1;
+    }
+
+    /// WSK_SET_STATIC_EVENT_CALLBACKS (E-25).
+    ///
+    /// # Errors
+    /// INVALID_PARAMETER: DISABLE or a bit that is no event; INVALID_DEVICE_STATE: the client has had a socket.
+    pub fn set_static_events(&mut self, mask: EventMask) -> Result<(), NtStatus> {
+        if !STATIC_EVENTS.contains(mask) {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        if self.had_socket {
+            return Err(NtStatus::INVALID_DEVICE_STATE);
+        }
+        self.static_events = mask; // a second call replaces the mask
+        Ok(())
+    }
+
+    /// Events that each new socket of this client has on, of all categories (E-26).
+    pub fn static_events(&self) -> EventMask {
+        self.static_events
+    }
+}

@@ -1,0 +1,708 @@
+//! Connection sockets: the state machine of F-243.
+//!
+//! [`TABLE`] is the requirement's table, row by row and column by column: what a call gets in each state. What happens then
+//! is below it. Receiving and sending have their own files; this one decides what they may do and what the end of one means
+//! for the other.
+
+use std::net::SocketAddr;
+
+use wsk_abi::flags::{DisconnectFlags, EventMask, ReceiveFlags, SendFlags};
+use wsk_abi::status::NtStatus;
+
+use crate::effect::{Callback, CallbackKind, DeadEvent, Effect, Effects};
+use crate::event_mask::{CONNECTION_EVENTS, EventControl, EventSwitch, finish_now};
+use crate::indication::Answer;
+use crate::memory::Memory;
+use crate::request::{Completion, Outcome, RequestId};
+use crate::socket::receive::{News, ReceivePath};
+use crate::socket::send::{After, SendPath};
+use crate::transport::{Event, Family, Operation};
+
+/// The columns of F-243.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Neither bound nor connected.
+    Created,
+    /// Bound.
+    Bound,
+    /// A connect is under way.
+    Connecting,
+    /// Both directions open.
+    Connected,
+    /// Our FIN is sent or queued.
+    SendClosed,
+    /// The peer's FIN was seen.
+    RecvClosed,
+    /// Both.
+    Disconnected,
+    /// Reset by the peer, or timed out.
+    Reset,
+    /// Ended by an abortive WskDisconnect.
+    Aborted,
+    /// Silent mode (C-31).
+    Silent,
+    /// No longer functional (F-81).
+    Broken,
+}
+
+impl State {
+    /// All states, in the order of the table's columns.
+    pub const ALL: [State; 11] = [
+        State::Created,
+        State::Bound,
+        State::Connecting,
+        State::Connected,
+        State::SendClosed,
+        State::RecvClosed,
+        State::Disconnected,
+        State::Reset,
+        State::Aborted,
+        State::Silent,
+        State::Broken,
+    ];
+}
+
+/// The rows of F-243.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the socket functions by their names
+pub enum Call {
+    Bind,
+    Connect,
+    Send,
+    Receive,
+    DisconnectGraceful,
+    DisconnectAbortive,
+    GetLocalAddress,
+    GetRemoteAddress,
+    EnableCallbacks,
+}
+
+/// What a call gets in a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes ahead.
+    Go,
+    /// SUCCESS, and nothing happens.
+    Ok,
+    /// INVALID_DEVICE_STATE.
+    Ids,
+    /// CONNECTION_ACTIVE.
+    Active,
+    /// The latched failure: CONNECTION_RESET, or IO_TIMEOUT for a connection that timed out.
+    Reset,
+    /// CONNECTION_ABORTED.
+    Aborted,
+    /// FILE_FORCED_CLOSED.
+    Fc,
+}
+
+use Verdict::{Aborted as Abr, Active as Act, Fc, Go, Ids, Ok as Okay, Reset as Rst};
+
+/// F-243. A receive in Reset goes ahead: data that arrived before is delivered first, then the failure (F-168).
+#[rustfmt::skip]
+pub const TABLE: [(Call, [Verdict; 11]); 9] = [
+    //                         Created Bound Connecting Connected SendClosed RecvClosed Disconn. Reset Aborted Silent Broken
+    (Call::Bind,               [Go,    Ids,  Ids,       Ids,      Ids,       Ids,       Ids,     Ids,  Ids,    Ids,   Fc]),
+    (Call::Connect,            [Ids,   Go,   Ids,       Act,      Act,       Act,       Ids,     Ids,  Ids,    Ids,   Fc]),
+    (Call::Send,               [Ids,   Ids,  Ids,       Go,       Ids,       Go,        Ids,     Rst,  Abr,    Ids,   Fc]),
+    (Call::Receive,            [Ids,   Ids,  Ids,       Go,       Go,        Go,        Go,      Go,   Abr,    Ids,   Fc]),
+    (Call::DisconnectGraceful, [Ids,   Ids,  Ids,       Go,       Ids,       Go,        Ids,     Rst,  Abr,    Ids,   Fc]),
+    (Call::DisconnectAbortive, [Ids,   Ids,  Ids,       Go,       Go,        Go,        Okay,    Okay, Okay,   Ids,   Fc]),
+    (Call::GetLocalAddress,    [Ids,   Go,   Go,        Go,       Go,        Go,        Go,      Go,   Go,     Ids,   Fc]),
+    (Call::GetRemoteAddress,   [Ids,   Ids,  Ids,       Go,       Go,        Go,        Go,      Go,   Go,     Ids,   Fc]),
+    (Call::EnableCallbacks,    [Ids,   Ids,  Ids,       Go,       Go,        Go,        Go,      Go,   Go,     Ids,   Fc]),
+];
+
+/// Looks a cell of [`TABLE`] up.
+pub fn verdict(call: Call, state: State) -> Verdict {
+    TABLE[call as usize].1[state as usize]
+}
+
+/// How a connection socket came to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Events {
+    /// Callbacks that the client has (non-NULL pointers of its dispatch table).
+    pub available: EventMask,
+    /// Enabled for the whole client (E-26).
+    pub fixed: EventMask,
+    /// Inherited from the listener (E-20).
+    pub inherited: EventMask,
+}
+
+impl Events {
+    pub(crate) fn switch(&self, event: EventMask) -> EventSwitch {
+        let has = |mask: EventMask| self.available.contains(event) && mask.contains(event);
+        EventSwitch::new(has(self.inherited), has(self.fixed))
+    }
+}
+
+/// A connection socket.
+#[derive(Debug)]
+pub struct Connection {
+    state: State,
+    family: Family,
+    available: EventMask,
+    local: Option<SocketAddr>,
+    remote: Option<SocketAddr>,
+    failure: NtStatus,
+    connecting: Option<RequestId>,
+    connect_cancelled: bool,
+    receive: ReceivePath,
+    send: SendPath,
+    backlog: EventSwitch,
+    ideal_backlog: usize,
+    closing: Option<RequestId>,
+    aborting: Option<RequestId>,
+    ending: Ending,
+    /// Received through a conditional listener (SIO_WSK_QUERY_INSPECT_ID, E-67).
+    inspect: Option<crate::effect::InspectId>,
+}
+
+/// The endpoint's way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Attached,
+    /// Operation::Detach is submitted; terminal events of the rest are coming.
+    Detaching,
+    Detached,
+    /// The close completed.
+    Gone,
+}
+
+impl Connection {
+    /// A new socket, not bound.
+    pub fn new(family: Family, events: Events) -> Self {
+        Self {
+            state: State::Created,
+            family,
+            available: events.available,
+            local: None,
+            remote: None,
+            failure: NtStatus::CONNECTION_RESET,
+            connecting: None,
+            connect_cancelled: false,
+            receive: ReceivePath::new(events.switch(EventMask::RECEIVE), events.switch(EventMask::DISCONNECT)),
+            send: SendPath::new(),
+            backlog: events.switch(EventMask::SEND_BACKLOG),
+            ideal_backlog: 0,
+            closing: None,
+            aborting: None,
+            ending: Ending::Attached,
+            inspect: None,
+        }
+    }
+
+    /// The socket of an accepted connection. With `held`, its callbacks wait for [`Connection::release`] (E-22).
+    pub fn accepted(local: SocketAddr, remote: SocketAddr, events: Events, held: bool) -> Self {
+        let mut this = Self::new(Family::of(&local), events);
+        this.state = State::Connected;
+        this.local = Some(local);
+        this.remote = Some(remote);
+        this.receive.connected(held);
+        this
+    }
+
+    /// Where the machine stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Requests queued, of all kinds.
+    pub fn queued(&self) -> usize {
+        self.receive.queued() + self.send.queued()
+    }
+
+    /// Bytes received that nobody has taken, the transport's own not counted.
+    pub fn unread(&self) -> usize {
+        self.receive.unread()
+    }
+
+    /// Whether the endpoint is on its way out: an operation not yet given to the driver must end at once.
+    pub fn is_ending(&self) -> bool {
+        self.ending != Ending::Attached
+    }
+
+    /// Whether the close has completed; nothing more comes from this machine.
+    pub fn is_gone(&self) -> bool {
+        self.ending == Ending::Gone
+    }
+
+    /// Remembers the inspection this connection went through (E-67).
+    pub fn set_inspect_id(&mut self, id: Option<crate::effect::InspectId>) {
+        self.inspect = id;
+    }
+
+    /// SIO_WSK_QUERY_INSPECT_ID.
+    ///
+    /// # Errors
+    /// INVALID_DEVICE_REQUEST when it was not accepted on a conditional listener.
+    pub fn inspect_id(&self) -> Result<crate::effect::InspectId, NtStatus> {
+        self.inspect.ok_or(NtStatus::INVALID_DEVICE_REQUEST)
+    }
+
+    /// Raises the cap of retained memory to `bytes` (E-120: SO_RCVBUF if larger).
+    pub fn set_receive_buffer(&mut self, bytes: usize) {
+        self.receive.set_cap(bytes);
+    }
+
+    fn admit(&self, call: Call) -> Result<Verdict, NtStatus> {
+        if self.closing.is_some() || self.ending == Ending::Gone {
+            return Err(NtStatus::INVALID_HANDLE); // F-110
+        }
+        match verdict(call, self.state) {
+            v @ (Verdict::Go | Verdict::Ok) => Ok(v),
+            Verdict::Ids => Err(NtStatus::INVALID_DEVICE_STATE),
+            Verdict::Active => Err(NtStatus::CONNECTION_ACTIVE),
+            Verdict::Reset => Err(self.failure),
+            Verdict::Aborted => Err(NtStatus::CONNECTION_ABORTED),
+            Verdict::Fc => Err(NtStatus::FILE_FORCED_CLOSED),
+        }
+    }
+
+    // ---- commands ----
+
+    /// WskBind (functions.md 3.5).
+    pub fn bind(&mut self, id: RequestId, local: SocketAddr, fx: &mut Effects) {
+        match self.admit(Call::Bind) {
+            Err(status) => fx.finish(id, status),
+            Ok(_) if Family::of(&local) != self.family => fx.finish(id, NtStatus::INVALID_PARAMETER), // F-122
+            Ok(_) => {
+                self.connecting = Some(id); // the request under way; a bind ends before anything else can begin
+                fx.push(Effect::Bind(local));
+            }
+        }
+    }
+
+    /// The endpoint's answer to [`Effect::Bind`].
+    pub fn bound(&mut self, result: Result<SocketAddr, NtStatus>, fx: &mut Effects) {
+        let Some(id) = self.connecting.take() else { return };
+        match result {
+            Ok(local) => {
+                self.local = Some(local);
+                if self.state == State::Created {
+                    self.state = State::Bound;
+                }
+                fx.finish(id, NtStatus::SUCCESS);
+            }
+            Err(status) => fx.finish(id, status),
+        }
+    }
+
+    /// WskConnect (functions.md 3.7).
+    pub fn connect(&mut self, id: RequestId, remote: SocketAddr, fx: &mut Effects) {
+        let bad = if Family::of(&remote) != self.family {
+            Some(NtStatus::INVALID_PARAMETER)
+        } else if remote.ip().is_unspecified() || remote.port() == 0 {
+            Some(NtStatus::INVALID_ADDRESS_COMPONENT) // F-152
+        } else {
+            None
+        };
+        match (self.admit(Call::Connect), bad) {
+            (Err(status), _) | (Ok(_), Some(status)) => fx.finish(id, status),
+            (Ok(_), None) => {
+                self.state = State::Connecting;
+                self.connecting = Some(id);
+                self.connect_cancelled = false;
+                self.remote = Some(remote);
+                fx.submit(Operation::Connect(remote));
+            }
+        }
+    }
+
+    /// WskSend (functions.md 3.8).
+    pub fn send(&mut self, id: RequestId, memory: Memory, flags: SendFlags, fx: &mut Effects) {
+        if !SendFlags::NODELAY.contains(flags) {
+            return fx.complete(id, NtStatus::NOT_SUPPORTED, 0, memory); // F-160
+        }
+        match self.admit(Call::Send) {
+            Err(status) => fx.complete(id, status, 0, memory),
+            Ok(_) => {
+                self.send.request(id, memory, fx);
+                self.send.advance(fx);
+            }
+        }
+    }
+
+    /// WskReceive (functions.md 3.8).
+    pub fn receive(&mut self, id: RequestId, memory: Memory, flags: ReceiveFlags, fx: &mut Effects) {
+        let known = ReceiveFlags::WAITALL | ReceiveFlags::DRAIN;
+        let bad = if !known.contains(flags) {
+            Some(NtStatus::NOT_SUPPORTED)
+        } else if !memory.is_writable()
+            || (flags.contains(ReceiveFlags::DRAIN) && (flags == known || !memory.is_empty()))
+        {
+            Some(NtStatus::INVALID_PARAMETER) // F-166
+        } else {
+            None
+        };
+        match (bad, self.admit(Call::Receive)) {
+            (Some(status), _) | (None, Err(status)) => fx.complete(id, status, 0, memory),
+            (None, Ok(_)) => {
+                self.receive.request(id, memory, flags, fx);
+                self.receive.advance(fx);
+            }
+        }
+    }
+
+    /// WskDisconnect (F-175 to F-178).
+    pub fn disconnect(&mut self, id: RequestId, memory: Memory, flags: DisconnectFlags, fx: &mut Effects) {
+        let abortive = flags == DisconnectFlags::ABORTIVE;
+        if !DisconnectFlags::ABORTIVE.contains(flags) || (abortive && !memory.is_empty()) {
+            return fx.complete(id, NtStatus::INVALID_PARAMETER, 0, memory);
+        }
+        let call = if abortive { Call::DisconnectAbortive } else { Call::DisconnectGraceful };
+        match self.admit(call) {
+            Err(status) => fx.complete(id, status, 0, memory),
+            Ok(Verdict::Ok) if self.send_still_open() => self.abort(Some(id), fx),
+            Ok(Verdict::Ok) => fx.finish(id, NtStatus::SUCCESS),
+            Ok(_) if abortive => self.abort(Some(id), fx),
+            Ok(_) => {
+                self.state = match self.state {
+                    State::RecvClosed => State::Disconnected,
+                    _ => State::SendClosed,
+                };
+                self.send.disconnect(Some(id), memory);
+                self.send.advance(fx);
+            }
+        }
+    }
+
+    /// Disconnected by call, but queued data or the FIN has not gone out: an abort still has something to force (F-175).
+    fn send_still_open(&self) -> bool {
+        self.state == State::Disconnected && (self.send.queued() > 0 || !self.send.fin_sent())
+    }
+
+    /// The abort of F-176: nothing more is sent or received, RST follows completed sends.
+    fn abort(&mut self, id: Option<RequestId>, fx: &mut Effects) {
+        self.state = State::Aborted;
+        self.aborting = id;
+        self.receive.shut(NtStatus::CONNECTION_ABORTED, fx);
+        self.send.shut(NtStatus::CONNECTION_ABORTED, fx);
+        self.detach(true, fx);
+    }
+
+    fn detach(&mut self, abort: bool, fx: &mut Effects) {
+        if self.ending == Ending::Attached {
+            self.ending = Ending::Detaching;
+            fx.submit(Operation::Detach { abort });
+        }
+    }
+
+    /// WskCloseSocket (functions.md 3.4). Without a request: the subsystem closes it itself (E-54).
+    pub fn close(&mut self, id: RequestId, fx: &mut Effects) {
+        if self.closing.is_some() || self.ending == Ending::Gone {
+            return fx.finish(id, NtStatus::INVALID_HANDLE);
+        }
+        self.closing = Some(id);
+        self.receive.close_events();
+        self.backlog.close();
+        if let Some(request) = self.connecting.take() {
+            fx.finish(request, NtStatus::CANCELLED); // F-155
+        }
+        self.receive.shut(NtStatus::CANCELLED, fx);
+        // F-113: without both FINs the close is a reset.
+        let both = self.state == State::Disconnected && self.send.queued() == 0 && self.send.fin_sent();
+        let open = matches!(self.state, State::Connected | State::SendClosed | State::RecvClosed | State::Disconnected);
+        self.send.shut(NtStatus::CANCELLED, fx);
+        self.detach(open && !both, fx);
+        self.try_finish(fx);
+    }
+
+    /// IoCancelIrp (functions.md 2.4). Unknown requests have completed already: no effect.
+    pub fn cancel(&mut self, id: RequestId, fx: &mut Effects) {
+        if self.connecting == Some(id) && self.state == State::Connecting {
+            if !self.connect_cancelled {
+                self.connect_cancelled = true;
+                fx.submit(Operation::ConnectCancel);
+            }
+            return;
+        }
+        if self.receive.cancel(id, fx) {
+            self.receive.advance(fx);
+        } else if self.send.cancel(id, fx) {
+            self.send.advance(fx);
+        }
+    }
+
+    /// WskGetLocalAddress (F-210).
+    pub fn local_address(&self, id: RequestId, fx: &mut Effects) {
+        self.address(id, Call::GetLocalAddress, self.local, fx);
+    }
+
+    /// WskGetRemoteAddress (F-211).
+    pub fn remote_address(&self, id: RequestId, fx: &mut Effects) {
+        self.address(id, Call::GetRemoteAddress, self.remote, fx);
+    }
+
+    fn address(&self, id: RequestId, call: Call, address: Option<SocketAddr>, fx: &mut Effects) {
+        match (self.admit(call), address) {
+            (Err(status), _) => fx.finish(id, status),
+            (Ok(_), None) => fx.finish(id, NtStatus::INVALID_DEVICE_STATE),
+            (Ok(_), Some(address)) => answer_address(id, address, fx),
+        }
+    }
+
+    /// SO_WSK_EVENT_CALLBACK (events.md 4.1 and 5). Completes `request`, if given, unless PENDING is returned.
+    pub fn control_events(&mut self, mask: EventMask, request: Option<RequestId>, fx: &mut Effects) -> NtStatus {
+        let control = match (self.admit(Call::EnableCallbacks), EventControl::parse(mask, CONNECTION_EVENTS)) {
+            (Ok(_), Ok(control)) => control,
+            (_, Err(status)) | (Err(status), _) => return finish_now(status, request, fx),
+        };
+        match control {
+            EventControl::Enable(events) if !self.available.contains(events) => {
+                finish_now(NtStatus::INVALID_PARAMETER, request, fx) // E-4
+            }
+            EventControl::Enable(events) => {
+                let switches = events.iter().map(|event| self.switch(event).is_disabling());
+                if switches.fold(false, |any, one| any | one) {
+                    return finish_now(NtStatus::DEVICE_BUSY, request, fx); // E-45
+                }
+                for event in events.iter() {
+                    self.switch(event).enable();
+                }
+                self.receive.release(); // E-33
+                self.sample_backlog(fx, true);
+                self.receive.advance(fx);
+                finish_now(NtStatus::SUCCESS, request, fx)
+            }
+            EventControl::Disable(event) => {
+                let status = self.switch(event).disable(request, fx);
+                self.receive.advance(fx);
+                status
+            }
+        }
+    }
+
+    fn switch(&mut self, event: EventMask) -> &mut EventSwitch {
+        match event {
+            EventMask::RECEIVE => &mut self.receive.receive,
+            EventMask::DISCONNECT => &mut self.receive.disconnect,
+            _ => &mut self.backlog,
+        }
+    }
+
+    /// WskAcceptEvent has returned STATUS_SUCCESS: the accepted socket's callbacks may begin (E-22).
+    pub fn release(&mut self, fx: &mut Effects) {
+        self.receive.release();
+        self.sample_backlog(fx, true);
+        self.receive.advance(fx);
+    }
+
+    // ---- events of the transport ----
+
+    /// Takes an event in. Follow a run of them with [`Connection::advance`].
+    pub fn handle(&mut self, event: Event, fx: &mut Effects) {
+        let over = self.closing.is_some() || matches!(self.state, State::Aborted | State::Broken);
+        if over {
+            return self.handle_late(event, fx);
+        }
+        match event {
+            Event::Connected(result) => self.connected(result, fx),
+            Event::Received { buffer, drained } => self.receive.received(buffer, drained),
+            Event::ReceiveStopped(end) => {
+                let news = self.receive.stopped(end);
+                self.heard(news, fx);
+            }
+            Event::ReceiveDone { memory, result } => {
+                let news = self.receive.done(memory, result, fx);
+                self.heard(news, fx);
+            }
+            Event::Hangup(hangup) => {
+                let news = self.receive.hangup(hangup);
+                self.heard(news, fx);
+            }
+            Event::SendDone { parts, sent, result } => {
+                let after = self.send.done(parts, sent, result, fx);
+                self.sent(after, fx);
+                self.sample_backlog(fx, false);
+            }
+            Event::ShutdownDone(result) => {
+                let after = self.send.shutdown_done(result, fx);
+                self.sent(after, fx);
+            }
+            Event::Detached => {
+                self.ending = Ending::Detached;
+                self.try_finish(fx);
+            }
+            _ => debug_assert!(false, "not an event of a connection: {event:?}"),
+        }
+    }
+
+    /// Terminal events of what was in flight when the socket was closed, aborted or broken.
+    fn handle_late(&mut self, event: Event, fx: &mut Effects) {
+        let status = match (self.closing, self.state) {
+            (Some(_), _) => NtStatus::CANCELLED,
+            (None, State::Broken) => NtStatus::FILE_FORCED_CLOSED,
+            (None, _) => NtStatus::CONNECTION_ABORTED,
+        };
+        match event {
+            Event::ReceiveDone { memory, result } => {
+                self.receive.done_late(memory, result, status, fx);
+                self.try_finish(fx);
+            }
+            Event::SendDone { parts, sent, .. } => {
+                self.send.done_late(parts, sent, status, fx);
+                self.try_finish(fx);
+            }
+            Event::Detached => {
+                self.ending = Ending::Detached;
+                if let Some(request) = self.aborting.take() {
+                    fx.finish(request, NtStatus::SUCCESS);
+                }
+                self.try_finish(fx);
+            }
+            _ => {} // a buffer goes back by being dropped
+        }
+    }
+
+    fn connected(&mut self, result: Result<(), NtStatus>, fx: &mut Effects) {
+        let Some(id) = self.connecting.take() else { return };
+        match result {
+            Ok(()) => {
+                self.state = State::Connected;
+                self.receive.connected(false);
+                fx.finish(id, NtStatus::SUCCESS);
+                self.sample_backlog(fx, true);
+            }
+            Err(status) => {
+                self.state = State::Bound; // F-153
+                self.remote = None;
+                fx.finish(id, status);
+            }
+        }
+    }
+
+    /// The addresses of a connected endpoint, as the transport knows them; call it before the event Connected is handled.
+    pub fn set_addresses(&mut self, local: Option<SocketAddr>, remote: Option<SocketAddr>) {
+        self.local = local.or(self.local);
+        self.remote = remote.or(self.remote);
+    }
+
+    fn heard(&mut self, news: News, fx: &mut Effects) {
+        match news {
+            News::Nothing => {}
+            News::Fin => {
+                self.state = match self.state {
+                    State::Connected => State::RecvClosed,
+                    State::SendClosed => State::Disconnected,
+                    other => other,
+                }
+            }
+            News::Failed(status) => self.fail(status, fx),
+        }
+    }
+
+    fn sent(&mut self, after: After, fx: &mut Effects) {
+        match after {
+            After::Nothing => {}
+            After::Failed(status) => {
+                self.receive.failed(status);
+                self.fail(status, fx);
+            }
+            After::Abort => self.abort(None, fx),
+        }
+    }
+
+    /// The peer reset the connection, or it timed out.
+    fn fail(&mut self, status: NtStatus, fx: &mut Effects) {
+        if matches!(self.state, State::Connected | State::SendClosed | State::RecvClosed | State::Disconnected) {
+            self.state = State::Reset;
+            self.failure = status;
+            self.send.shut(status, fx);
+        }
+    }
+
+    /// Goes on after a run of events.
+    pub fn advance(&mut self, fx: &mut Effects) {
+        if self.closing.is_none() && self.ending == Ending::Attached {
+            if matches!(self.state, State::Connected | State::SendClosed | State::RecvClosed | State::Disconnected) {
+                self.send.advance(fx);
+            }
+            self.receive.advance(fx);
+        }
+    }
+
+    // ---- answers of the client ----
+
+    /// A callback returned.
+    pub fn answered(&mut self, kind: CallbackKind, answer: Answer, fx: &mut Effects) {
+        match (kind, answer) {
+            (CallbackKind::Receive, Answer::Unread { rest, lent }) => self.receive.answered(Some((rest, lent)), fx),
+            (CallbackKind::Receive, _) => self.receive.answered(None, fx),
+            (CallbackKind::Disconnect, _) => self.receive.disconnect.end(fx),
+            (CallbackKind::SendBacklog, _) => self.backlog.end(fx),
+            _ => debug_assert!(false, "not a callback of a connection: {kind:?}"),
+        }
+        self.receive.advance(fx);
+        self.try_finish(fx);
+    }
+
+    /// An indication was released: so many bytes of transport memory are free again (E-120).
+    pub fn released(&mut self, capacity: usize, fx: &mut Effects) {
+        self.receive.released(capacity);
+        self.receive.advance(fx);
+    }
+
+    // ---- the rest ----
+
+    fn sample_backlog(&mut self, fx: &mut Effects, at_once: bool) {
+        // Sampling costs a system call: every 64 sends is often enough (E-104).
+        if self.backlog.is_on() && self.state == State::Connected && (at_once || self.send.completed.is_multiple_of(64))
+        {
+            fx.push(Effect::SampleBacklog);
+        }
+    }
+
+    /// The answer to [`Effect::SampleBacklog`]: the event is raised when it changed by more than a quarter (E-104).
+    pub fn backlog_sampled(&mut self, ideal: usize, fx: &mut Effects) {
+        let changed = ideal.abs_diff(self.ideal_backlog) > self.ideal_backlog / 4;
+        if changed && self.backlog.is_on() && !self.backlog.is_running() && self.closing.is_none() {
+            self.ideal_backlog = ideal;
+            self.backlog.begin();
+            fx.call(Callback::SendBacklog { ideal });
+        }
+    }
+
+    /// The transport is gone, or its driver failed: the socket is no longer functional (F-81).
+    pub fn break_down(&mut self, fx: &mut Effects) {
+        if self.closing.is_some() || self.state == State::Broken {
+            return;
+        }
+        let dead_event = self.receive.receive.is_on() && !self.receive.receive.is_running();
+        if let Some(request) = self.connecting.take() {
+            fx.finish(request, NtStatus::FILE_FORCED_CLOSED);
+        }
+        self.state = State::Broken;
+        self.receive.shut(NtStatus::FILE_FORCED_CLOSED, fx);
+        self.send.shut(NtStatus::FILE_FORCED_CLOSED, fx);
+        if dead_event {
+            self.receive.receive.begin();
+            fx.call(Callback::Dead(DeadEvent::Receive));
+        }
+        self.detach(true, fx);
+    }
+
+    /// The last step of a close: everything in flight has ended, every callback has returned (F-115).
+    fn try_finish(&mut self, fx: &mut Effects) {
+        let calling = self.receive.is_calling() || self.backlog.is_running();
+        let quiet = !calling && !self.receive.in_transport() && !self.send.in_transport();
+        if self.ending == Ending::Detached
+            && quiet
+            && let Some(id) = self.closing.take()
+        {
+            self.ending = Ending::Gone;
+            fx.finish(id, NtStatus::SUCCESS);
+        }
+    }
+}
+
+/// Completes an address query.
+pub(crate) fn answer_address(id: RequestId, address: SocketAddr, fx: &mut Effects) {
+    fx.complete_with(Completion {
+        request: id,
+        status: NtStatus::SUCCESS,
+        information: 0,
+        memory: Memory::None,
+        outcome: Outcome::Address(address),
+    });
+}

@@ -1,0 +1,701 @@
+//! Datagram sockets: the state machine of F-242, and the one receive path of WskReceiveFrom and WskReceiveFromEvent.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use smallvec::SmallVec;
+use wsk_abi::flags::{ControlFlags, EventFlags, EventMask};
+use wsk_abi::status::NtStatus;
+
+use crate::effect::{Callback, CallbackKind, DeadEvent, Effect, Effects};
+use crate::event_mask::{DATAGRAM_EVENTS, EventControl, EventSwitch, finish_now};
+use crate::indication::{Answer, DatagramList, datagram_capacity};
+use crate::memory::Memory;
+use crate::request::{Completion, Outcome, RequestId};
+use crate::socket::connection::{Events, answer_address};
+use crate::socket::receive::RETENTION_CAP;
+use crate::transport::{Datagram, DatagramInfo, Event, Family, Operation, SendId};
+
+/// Datagram sends in flight at once; further ones wait here.
+const SENDS_IN_FLIGHT: usize = 64;
+
+/// The columns of F-242.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Not bound.
+    Created,
+    /// Bound; whether a fixed remote address is set makes the third column.
+    Bound,
+    /// No longer functional (F-81).
+    Broken,
+}
+
+impl State {
+    /// All states; "Bound + fixed remote" is Bound as far as refusals go, but for an address that is missing.
+    pub const ALL: [State; 3] = [State::Created, State::Bound, State::Broken];
+}
+
+/// The rows of F-242.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the socket functions by their names
+pub enum Call {
+    Bind,
+    SendTo,
+    ReceiveFrom,
+    SetAddress,
+    EnableReceiveFromEvent,
+    GetLocalAddress,
+}
+
+/// What a call gets in a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes ahead.
+    Go,
+    /// INVALID_DEVICE_STATE.
+    Ids,
+    /// FILE_FORCED_CLOSED.
+    Fc,
+}
+
+use Verdict::{Fc, Go, Ids};
+
+/// F-242.
+#[rustfmt::skip]
+pub const TABLE: [(Call, [Verdict; 3]); 6] = [
+    //                             Created Bound Broken
+    (Call::Bind,                   [Go,    Ids,  Fc]),
+    (Call::SendTo,                 [Ids,   Go,   Fc]),
+    (Call::ReceiveFrom,            [Ids,   Go,   Fc]),
+    (Call::SetAddress,             [Ids,   Go,   Fc]),
+    (Call::EnableReceiveFromEvent, [Ids,   Go,   Fc]),
+    (Call::GetLocalAddress,        [Ids,   Go,   Fc]),
+];
+
+/// Looks a cell of [`TABLE`] up.
+pub fn verdict(call: Call, state: State) -> Verdict {
+    TABLE[call as usize].1[state as usize]
+}
+
+/// The memory of a WskSendMessages: one datagram each.
+pub type Messages = SmallVec<[Memory; 1]>;
+
+#[derive(Debug)]
+struct Batch {
+    request: RequestId,
+    remote: SocketAddr,
+    /// Not yet handed to the transport, in reverse order.
+    waiting: Messages,
+    /// Handed to the transport.
+    flying: usize,
+    sent: usize,
+    failure: Option<NtStatus>,
+    /// The memory of a single WskSendTo, to give back.
+    memory: Memory,
+    single: bool,
+}
+
+impl Batch {
+    /// Gives up what was not handed to the transport; a single send's memory goes back with its completion.
+    fn drop_waiting(&mut self, fx: &mut Effects) -> Option<Memory> {
+        let mut last = None;
+        for memory in self.waiting.drain(..) {
+            if self.single {
+                last = Some(memory);
+            } else {
+                fx.release(memory);
+                last = Some(Memory::None);
+            }
+        }
+        last
+    }
+}
+
+#[derive(Debug)]
+struct Pending {
+    id: RequestId,
+    memory: Memory,
+    cancelled: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Idle,
+    Into,
+    Stream,
+    Stopping,
+}
+
+/// A datagram socket.
+#[derive(Debug)]
+pub struct DatagramSocket {
+    state: State,
+    family: Family,
+    available: EventMask,
+    /// Bind always fails NOT_IMPLEMENTED (F-90).
+    misfit: bool,
+    local: Option<SocketAddr>,
+    binding: Option<RequestId>,
+    /// SIO_WSK_SET_REMOTE_ADDRESS: default destination, and the only source heard (C-30).
+    remote: Option<SocketAddr>,
+    /// The default destination: whichever of the two addresses was set last (F-190).
+    send_to: Option<SocketAddr>,
+    queue: VecDeque<Pending>,
+    unread: VecDeque<Datagram>,
+    reading: Reading,
+    event: EventSwitch,
+    lent: usize,
+    cap: usize,
+    sends: VecDeque<Batch>,
+    flying: usize,
+    next_send: u64,
+    /// Sends in flight: which batch each belongs to, by the batch's request.
+    flights: VecDeque<(SendId, RequestId)>,
+    dropped: u64,
+    closing: Option<RequestId>,
+    detaching: bool,
+    detached: bool,
+    gone: bool,
+}
+
+impl DatagramSocket {
+    /// A new socket, not bound. `misfit`: its type is not one of datagrams (F-90).
+    pub fn new(family: Family, events: Events, misfit: bool) -> Self {
+        Self {
+            state: State::Created,
+            family,
+            available: events.available,
+            misfit,
+            local: None,
+            binding: None,
+            remote: None,
+            send_to: None,
+            queue: VecDeque::new(),
+            unread: VecDeque::new(),
+            reading: Reading::Idle,
+            event: events.switch(EventMask::RECEIVE_FROM),
+            lent: 0,
+            cap: RETENTION_CAP,
+            sends: VecDeque::new(),
+            flying: 0,
+            next_send: 0,
+            flights: VecDeque::new(),
+            dropped: 0,
+            closing: None,
+            detaching: false,
+            detached: false,
+            gone: false,
+        }
+    }
+
+    /// Where the machine stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Requests queued, of all kinds.
+    pub fn queued(&self) -> usize {
+        self.queue.len() + self.sends.len()
+    }
+
+    /// Datagrams dropped because a static callback refused them, or the refused ones outgrew the buffer (E-90, E-91).
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Whether the endpoint is on its way out: an operation not yet given to the driver must end at once.
+    pub fn is_ending(&self) -> bool {
+        self.detaching
+    }
+
+    /// Whether the close has completed; nothing more comes from this machine.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Raises the cap of retained memory to `bytes` (E-120: SO_RCVBUF if larger).
+    pub fn set_receive_buffer(&mut self, bytes: usize) {
+        self.cap = bytes.max(RETENTION_CAP);
+    }
+
+    fn admit(&self, call: Call) -> Result<(), NtStatus> {
+        if self.closing.is_some() || self.gone {
+            return Err(NtStatus::INVALID_HANDLE);
+        }
+        match verdict(call, self.state) {
+            Verdict::Go => Ok(()),
+            Verdict::Ids => Err(NtStatus::INVALID_DEVICE_STATE),
+            Verdict::Fc => Err(NtStatus::FILE_FORCED_CLOSED),
+        }
+    }
+
+    // ---- commands ----
+
+    /// WskBind.
+    pub fn bind(&mut self, id: RequestId, local: SocketAddr, fx: &mut Effects) {
+        let refused = match self.admit(Call::Bind) {
+            Err(status) => Some(status),
+            Ok(()) if self.misfit => Some(NtStatus::NOT_IMPLEMENTED),
+            Ok(()) if Family::of(&local) != self.family => Some(NtStatus::INVALID_PARAMETER),
+            Ok(()) => None,
+        };
+        match refused {
+            Some(status) => fx.finish(id, status),
+            None => {
+                self.binding = Some(id);
+                fx.push(Effect::Bind(local));
+            }
+        }
+    }
+
+    /// The endpoint's answer to [`Effect::Bind`].
+    pub fn bound(&mut self, result: Result<SocketAddr, NtStatus>, fx: &mut Effects) {
+        let Some(id) = self.binding.take() else { return };
+        match result {
+            Ok(local) => {
+                self.local = Some(local);
+                self.state = State::Bound;
+                fx.finish(id, NtStatus::SUCCESS);
+                self.advance(fx);
+            }
+            Err(status) => fx.finish(id, status),
+        }
+    }
+
+    /// SIO_WSK_SET_REMOTE_ADDRESS; `None` clears (C-30).
+    ///
+    /// # Errors
+    /// INVALID_DEVICE_STATE before bind, INVALID_PARAMETER for another family.
+    pub fn set_remote_address(&mut self, remote: Option<SocketAddr>) -> Result<(), NtStatus> {
+        self.check_address(remote)?;
+        if self.send_to == self.remote {
+            self.send_to = None;
+        }
+        self.remote = remote;
+        self.send_to = remote.or(self.send_to);
+        Ok(())
+    }
+
+    /// SIO_WSK_SET_SENDTO_ADDRESS; `None` clears (C-30).
+    ///
+    /// # Errors
+    /// As [`DatagramSocket::set_remote_address`].
+    pub fn set_send_to_address(&mut self, address: Option<SocketAddr>) -> Result<(), NtStatus> {
+        self.check_address(address)?;
+        self.send_to = address.or(self.remote);
+        Ok(())
+    }
+
+    fn check_address(&self, address: Option<SocketAddr>) -> Result<(), NtStatus> {
+        self.admit(Call::SetAddress)?;
+        match address {
+            Some(address) if Family::of(&address) != self.family => Err(NtStatus::INVALID_PARAMETER),
+            _ => Ok(()),
+        }
+    }
+
+    /// WskSendTo (F-190, F-191).
+    pub fn send_to(&mut self, id: RequestId, memory: Memory, remote: Option<SocketAddr>, fx: &mut Effects) {
+        let mut messages = Messages::new();
+        messages.push(memory);
+        self.send(id, messages, remote, true, fx);
+    }
+
+    /// WskSendMessages: each memory is one datagram, all to one destination, in order (F-193).
+    pub fn send_messages(&mut self, id: RequestId, messages: Messages, remote: Option<SocketAddr>, fx: &mut Effects) {
+        self.send(id, messages, remote, false, fx);
+    }
+
+    fn send(
+        &mut self,
+        id: RequestId,
+        mut messages: Messages,
+        remote: Option<SocketAddr>,
+        single: bool,
+        fx: &mut Effects,
+    ) {
+        let remote = match (self.admit(Call::SendTo), remote.or(self.send_to)) {
+            (Err(status), _) => Err(status),
+            (Ok(()), None) => Err(NtStatus::INVALID_PARAMETER),
+            (Ok(()), Some(remote)) if Family::of(&remote) != self.family => Err(NtStatus::INVALID_PARAMETER),
+            (Ok(()), Some(_)) if messages.is_empty() => Err(NtStatus::INVALID_PARAMETER),
+            (Ok(()), Some(remote)) => Ok(remote),
+        };
+        match remote {
+            Err(status) => {
+                let memory = if single { messages.pop().unwrap_or_default() } else { Memory::None };
+                messages.drain(..).for_each(|memory| fx.release(memory));
+                fx.complete(id, status, 0, memory);
+            }
+            Ok(remote) => {
+                messages.reverse();
+                self.sends.push_back(Batch {
+                    request: id,
+                    remote,
+                    waiting: messages,
+                    flying: 0,
+                    sent: 0,
+                    failure: None,
+                    memory: Memory::None,
+                    single,
+                });
+                self.start_sends(fx);
+            }
+        }
+    }
+
+    fn start_sends(&mut self, fx: &mut Effects) {
+        if self.flying >= SENDS_IN_FLIGHT || self.closing.is_some() {
+            return;
+        }
+        for batch in &mut self.sends {
+            while let Some(memory) = batch.waiting.pop() {
+                let id = SendId(self.next_send);
+                self.next_send += 1;
+                self.flying += 1;
+                batch.flying += 1;
+                self.flights.push_back((id, batch.request));
+                fx.submit(Operation::SendTo { id, memory, remote: batch.remote });
+                if self.flying >= SENDS_IN_FLIGHT {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn sent(&mut self, id: SendId, memory: Memory, result: Result<usize, NtStatus>, fx: &mut Effects) {
+        self.flying -= 1;
+        let Some(at) = self.flights.iter().position(|(flight, _)| *flight == id) else { return };
+        let Some((_, request)) = self.flights.remove(at) else { return };
+        let Some(at) = self.sends.iter().position(|batch| batch.request == request) else { return };
+        let batch = &mut self.sends[at];
+        batch.flying -= 1;
+        if batch.single {
+            batch.memory = memory;
+        } else {
+            fx.release(memory);
+        }
+        match result {
+            Ok(n) => batch.sent += n,
+            Err(status) => {
+                batch.failure.get_or_insert(status);
+                batch.waiting.drain(..).for_each(|memory| fx.release(memory)); // the first failure ends the batch (F-193)
+            }
+        }
+        if batch.flying == 0
+            && batch.waiting.is_empty()
+            && let Some(batch) = self.sends.remove(at)
+        {
+            let status = batch.failure.unwrap_or(NtStatus::SUCCESS);
+            let information = if batch.failure.is_none() { batch.sent } else { 0 };
+            fx.complete(batch.request, status, information, batch.memory);
+        }
+    }
+
+    /// WskReceiveFrom (F-195 to F-199).
+    pub fn receive_from(&mut self, id: RequestId, memory: Memory, fx: &mut Effects) {
+        match self.admit(Call::ReceiveFrom) {
+            Err(status) => fx.complete(id, status, 0, memory),
+            Ok(()) if !memory.is_writable() => fx.complete(id, NtStatus::INVALID_PARAMETER, 0, memory),
+            Ok(()) => {
+                self.queue.push_back(Pending { id, memory, cancelled: false });
+                self.advance(fx);
+            }
+        }
+    }
+
+    /// WskGetLocalAddress (F-210).
+    pub fn local_address(&self, id: RequestId, fx: &mut Effects) {
+        match (self.admit(Call::GetLocalAddress), self.local) {
+            (Err(status), _) => fx.finish(id, status),
+            (Ok(()), None) => fx.finish(id, NtStatus::INVALID_DEVICE_STATE),
+            (Ok(()), Some(address)) => answer_address(id, address, fx),
+        }
+    }
+
+    /// SO_WSK_EVENT_CALLBACK (events.md 4.1, 5). Enabling also ends an AutoOff (E-16).
+    pub fn control_events(&mut self, mask: EventMask, request: Option<RequestId>, fx: &mut Effects) -> NtStatus {
+        let admitted = self.admit(Call::EnableReceiveFromEvent);
+        let status = match (admitted, EventControl::parse(mask, DATAGRAM_EVENTS)) {
+            (_, Err(status)) | (Err(status), _) => status,
+            (Ok(()), Ok(EventControl::Disable(_))) => {
+                let status = self.event.disable(request, fx);
+                self.advance(fx);
+                return status;
+            }
+            (Ok(()), Ok(EventControl::Enable(events))) if !self.available.contains(events) => {
+                NtStatus::INVALID_PARAMETER // E-4
+            }
+            (Ok(()), Ok(EventControl::Enable(_))) if self.event.is_disabling() => NtStatus::DEVICE_BUSY, // E-45
+            (Ok(()), Ok(EventControl::Enable(_))) => {
+                self.event.enable();
+                self.advance(fx);
+                NtStatus::SUCCESS
+            }
+        };
+        finish_now(status, request, fx)
+    }
+
+    /// IoCancelIrp (functions.md 2.4).
+    pub fn cancel(&mut self, id: RequestId, fx: &mut Effects) {
+        if let Some(at) = self.queue.iter().position(|p| p.id == id) {
+            if at == 0 && self.reading == Reading::Into {
+                if !self.queue[0].cancelled {
+                    self.queue[0].cancelled = true;
+                    fx.submit(Operation::ReceiveFromCancel);
+                }
+            } else if let Some(pending) = self.queue.remove(at) {
+                fx.complete(id, NtStatus::CANCELLED, 0, pending.memory);
+            }
+            self.advance(fx);
+        } else if let Some(at) = self.sends.iter().position(|batch| batch.request == id) {
+            let last = self.sends[at].drop_waiting(fx);
+            if self.sends[at].flying == 0
+                && let Some(batch) = self.sends.remove(at)
+            {
+                fx.complete(batch.request, NtStatus::CANCELLED, 0, last.unwrap_or_default());
+            } else if last.is_some() {
+                self.sends[at].failure.get_or_insert(NtStatus::CANCELLED);
+            }
+        }
+    }
+
+    /// WskCloseSocket.
+    pub fn close(&mut self, id: RequestId, fx: &mut Effects) {
+        if self.closing.is_some() || self.gone {
+            return fx.finish(id, NtStatus::INVALID_HANDLE);
+        }
+        self.closing = Some(id);
+        self.event.close();
+        self.shut(NtStatus::CANCELLED, fx);
+        self.detach(fx);
+        self.try_finish(fx);
+    }
+
+    fn shut(&mut self, status: NtStatus, fx: &mut Effects) {
+        let held_by_transport = usize::from(self.reading == Reading::Into).min(self.queue.len());
+        for pending in self.queue.split_off(held_by_transport) {
+            fx.complete(pending.id, status, 0, pending.memory);
+        }
+        if let Some(head) = self.queue.front_mut() {
+            head.cancelled = true;
+        }
+        self.unread.clear();
+        for mut batch in std::mem::take(&mut self.sends) {
+            let last = batch.drop_waiting(fx);
+            if batch.flying == 0 {
+                fx.complete(batch.request, status, 0, last.unwrap_or_default());
+            } else {
+                if last.is_some() {
+                    batch.failure.get_or_insert(status);
+                }
+                self.sends.push_back(batch);
+            }
+        }
+    }
+
+    fn detach(&mut self, fx: &mut Effects) {
+        if !self.detaching {
+            self.detaching = true;
+            fx.submit(Operation::Detach { abort: false });
+        }
+    }
+
+    // ---- events of the transport ----
+
+    /// Takes an event in. Follow a run of them with [`DatagramSocket::advance`], so that datagrams are indicated in lists.
+    pub fn handle(&mut self, event: Event, fx: &mut Effects) {
+        let over = self.closing.is_some() || self.state == State::Broken;
+        match event {
+            Event::Datagram(datagram) if over || !self.is_heard(&datagram.source) => drop(datagram),
+            Event::Datagram(datagram) => self.unread.push_back(datagram),
+            Event::DatagramsStopped(result) => {
+                self.reading = Reading::Idle;
+                if result.is_err() && !over {
+                    self.break_down(fx);
+                }
+            }
+            Event::ReceiveFromDone { memory, result } => {
+                self.received_into(memory, result, over, fx);
+                self.try_finish(fx);
+            }
+            Event::SendToDone { id, memory, result } => {
+                self.sent(id, memory, result, fx);
+                self.start_sends(fx);
+                self.try_finish(fx);
+            }
+            Event::Detached => {
+                self.detached = true;
+                self.try_finish(fx);
+            }
+            _ => debug_assert!(false, "not an event of a datagram socket: {event:?}"),
+        }
+    }
+
+    /// With a fixed remote address only that source is heard (F-197).
+    fn is_heard(&self, source: &SocketAddr) -> bool {
+        self.remote.is_none_or(|remote| remote.ip() == source.ip() && remote.port() == source.port())
+    }
+
+    fn received_into(&mut self, memory: Memory, result: Result<DatagramInfo, NtStatus>, over: bool, fx: &mut Effects) {
+        self.reading = Reading::Idle;
+        let Some(mut head) = self.queue.pop_front() else { return };
+        head.memory = memory;
+        match result {
+            Ok(info) if self.is_heard(&info.source) => finish_receive(head, info, fx),
+            Ok(_) if !head.cancelled => self.queue.push_front(head), // not for us: read on
+            Ok(_) | Err(NtStatus::CANCELLED) if head.cancelled => {
+                let status =
+                    if self.state == State::Broken { NtStatus::FILE_FORCED_CLOSED } else { NtStatus::CANCELLED };
+                fx.complete(head.id, status, 0, head.memory);
+            }
+            Err(NtStatus::CANCELLED) if !over => self.queue.push_front(head),
+            Ok(_) | Err(_) => {
+                let status = result.err().unwrap_or(NtStatus::CANCELLED);
+                fx.complete(head.id, status, 0, head.memory);
+            }
+        }
+    }
+
+    /// The endpoint is dead (E-93).
+    pub fn break_down(&mut self, fx: &mut Effects) {
+        if self.closing.is_some() || self.state == State::Broken {
+            return;
+        }
+        self.state = State::Broken;
+        if let Some(id) = self.binding.take() {
+            fx.finish(id, NtStatus::FILE_FORCED_CLOSED);
+        }
+        self.shut(NtStatus::FILE_FORCED_CLOSED, fx);
+        self.detach(fx);
+        if self.event.is_on() && !self.event.is_running() {
+            self.event.begin();
+            fx.call(Callback::Dead(DeadEvent::ReceiveFrom));
+        }
+    }
+
+    /// Goes on after a run of events.
+    pub fn advance(&mut self, fx: &mut Effects) {
+        if self.closing.is_some() || self.state != State::Bound {
+            return;
+        }
+        self.serve(fx);
+        self.indicate(fx);
+        self.arm(fx);
+    }
+
+    /// One request takes one datagram, in order (F-195).
+    fn serve(&mut self, fx: &mut Effects) {
+        if self.reading == Reading::Into {
+            return;
+        }
+        while !self.unread.is_empty() {
+            let Some(mut head) = self.queue.pop_front() else { break };
+            let Some(datagram) = self.unread.pop_front() else { break };
+            let len = head.memory.write(0, datagram.buffer.bytes());
+            fx.copied += len;
+            let mut flags = datagram.flags;
+            flags.set(ControlFlags::TRUNC, len < datagram.buffer.len()); // F-196
+            finish_receive(head, DatagramInfo { len, source: datagram.source, flags }, fx);
+        }
+    }
+
+    fn indicate(&mut self, fx: &mut Effects) {
+        if !self.event.is_on() || self.event.is_running() || !self.queue.is_empty() || self.lent >= self.cap {
+            return;
+        }
+        let Some(first) = self.unread.front() else { return };
+        // E-80: one call's datagrams share the flags.
+        let shared = first.flags & (ControlFlags::BCAST | ControlFlags::MCAST);
+        let same = |d: &Datagram| d.flags & (ControlFlags::BCAST | ControlFlags::MCAST) == shared;
+        let n = self.unread.iter().take_while(|d| same(d)).count();
+        let list: DatagramList = self.unread.drain(..n).collect();
+        self.lent += datagram_capacity(&list);
+        self.event.begin();
+        fx.call(Callback::ReceiveFrom { list, flags: EventFlags::from_bits_retain(shared.bits()) });
+    }
+
+    fn arm(&mut self, fx: &mut Effects) {
+        let events_want = self.event.is_on() && self.lent < self.cap;
+        let stream_wanted = events_want || (!self.queue.is_empty() && self.reading == Reading::Stream);
+        match self.reading {
+            Reading::Stream if !stream_wanted => {
+                self.reading = Reading::Stopping;
+                fx.submit(Operation::ReceiveFromStop);
+            }
+            Reading::Idle if !self.queue.is_empty() => {
+                if let Some(head) = self.queue.front_mut() {
+                    self.reading = Reading::Into;
+                    fx.submit(Operation::ReceiveFrom(std::mem::take(&mut head.memory)));
+                }
+            }
+            Reading::Idle if stream_wanted => {
+                self.reading = Reading::Stream;
+                fx.submit(Operation::ReceiveFromStart);
+            }
+            _ => {}
+        }
+    }
+
+    // ---- answers of the client ----
+
+    /// WskReceiveFromEvent returned.
+    pub fn answered(&mut self, kind: CallbackKind, answer: Answer, fx: &mut Effects) {
+        debug_assert_eq!(kind, CallbackKind::ReceiveFrom);
+        if let Answer::Refused { list, lent } = answer {
+            self.lent -= lent;
+            let keeps = !self.event.is_static() && self.closing.is_none() && self.state == State::Bound;
+            self.event.refuse();
+            if keeps {
+                for datagram in list.into_iter().rev() {
+                    self.unread.push_front(datagram);
+                }
+                self.drop_newest();
+            } else {
+                self.dropped += list.len() as u64; // E-91
+            }
+        }
+        self.event.end(fx);
+        self.advance(fx);
+        self.try_finish(fx);
+    }
+
+    /// Refused datagrams are kept up to the receive buffer; overflow drops the newest (E-90).
+    fn drop_newest(&mut self) {
+        let mut held: usize = self.unread.iter().map(|d| d.buffer.capacity()).sum();
+        while held > self.cap
+            && let Some(datagram) = self.unread.pop_back()
+        {
+            held -= datagram.buffer.capacity();
+            self.dropped += 1;
+        }
+    }
+
+    /// An indication was released: so many bytes of transport memory are free again (E-120).
+    pub fn released(&mut self, capacity: usize, fx: &mut Effects) {
+        self.lent -= capacity;
+        self.advance(fx);
+    }
+
+    fn try_finish(&mut self, fx: &mut Effects) {
+        if self.detached
+            && !self.event.is_running()
+            && self.reading != Reading::Into
+            && self.flying == 0
+            && let Some(id) = self.closing.take()
+        {
+            self.gone = true;
+            fx.finish(id, NtStatus::SUCCESS);
+        }
+    }
+}
+
+fn finish_receive(request: Pending, info: DatagramInfo, fx: &mut Effects) {
+    fx.complete_with(Completion {
+        request: request.id,
+        status: NtStatus::SUCCESS,
+        information: info.len,
+        memory: request.memory,
+        outcome: Outcome::Datagram(info),
+    });
+}
