@@ -54,6 +54,11 @@ impl Effects {
         self.list.push(Effect::Complete(Completion { request, status, information, memory, outcome: Outcome::None }));
     }
 
+    /// Completes a request that reached no machine: the socket's category or role has no such call.
+    pub fn refuse(&mut self, request: RequestId, status: NtStatus) {
+        self.finish(request, status);
+    }
+
     pub(crate) fn finish(&mut self, request: RequestId, status: NtStatus) {
         self.complete(request, status, 0, Memory::None);
     }

@@ -24,7 +24,7 @@ pub trait Lease: Send + Sync {
 /// Keeps the account of transport memory that a client holds (E-120).
 pub trait Account: Send + Sync {
     /// A buffer of this capacity went back to the transport.
-    fn released(&self, capacity: usize);
+    fn released(self: Arc<Self>, capacity: usize);
 }
 
 /// Received bytes in transport memory: a [`Lease`] and the part of it that is meant. Dropping it gives the memory back.
@@ -218,6 +218,42 @@ impl Memory {
             }
         }
         written
+    }
+}
+
+impl From<Vec<u8>> for Memory {
+    fn from(bytes: Vec<u8>) -> Self {
+        Memory::Vec(bytes)
+    }
+}
+
+impl From<&'static [u8]> for Memory {
+    fn from(bytes: &'static [u8]) -> Self {
+        Memory::Static(bytes)
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for Memory {
+    fn from(bytes: &'static [u8; N]) -> Self {
+        Memory::Static(bytes)
+    }
+}
+
+impl From<&'static str> for Memory {
+    fn from(text: &'static str) -> Self {
+        Memory::Static(text.as_bytes())
+    }
+}
+
+impl From<Arc<[u8]>> for Memory {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        Memory::Shared(bytes)
+    }
+}
+
+impl From<Box<dyn ClientMemory>> for Memory {
+    fn from(memory: Box<dyn ClientMemory>) -> Self {
+        Memory::Client(memory)
     }
 }
 

@@ -264,6 +264,38 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// The terminal event of an operation that no driver will carry out, because the driver or the endpoint is gone.
+    /// `None` for operations without one.
+    pub fn refused(self, status: NtStatus) -> Option<Event> {
+        Some(match self {
+            Operation::Attach(_)
+            | Operation::AcceptStop
+            | Operation::UnwatchIncoming(_)
+            | Operation::ConnectCancel
+            | Operation::ReceiveStop
+            | Operation::ReceiveCancel
+            | Operation::SendCancel
+            | Operation::WatchCancel
+            | Operation::ShutdownCancel
+            | Operation::ReceiveFromStop
+            | Operation::ReceiveFromCancel => return None,
+            Operation::AcceptStart => Event::AcceptStopped(Err(status)),
+            Operation::WatchIncoming(id, _) => Event::IncomingEnded { id, gone: false },
+            Operation::Connect(_) => Event::Connected(Err(status)),
+            Operation::ReceiveStart => Event::ReceiveStopped(StreamEnd::Failed(status)),
+            Operation::Receive { memory, .. } => Event::ReceiveDone { memory, result: Err(StreamEnd::Failed(status)) },
+            Operation::Send { parts, offset } => Event::SendDone { parts, sent: offset, result: Err(status) },
+            Operation::Watch => Event::Hangup(Hangup::Failed { status, unread: 0 }),
+            Operation::Shutdown => Event::ShutdownDone(Err(status)),
+            Operation::ReceiveFromStart => Event::DatagramsStopped(Err(status)),
+            Operation::ReceiveFrom(memory) => Event::ReceiveFromDone { memory, result: Err(status) },
+            Operation::SendTo { id, memory, .. } => Event::SendToDone { id, memory, result: Err(status) },
+            Operation::Detach { .. } => Event::Detached,
+        })
+    }
+}
+
 /// An event of one socket.
 #[derive(Debug)]
 pub struct Report {

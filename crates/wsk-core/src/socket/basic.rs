@@ -12,6 +12,8 @@ use crate::transport::{Event, Operation};
 #[derive(Debug, Default)]
 pub struct Basic {
     closing: Option<RequestId>,
+    detaching: bool,
+    detached: bool,
     gone: bool,
 }
 
@@ -19,6 +21,16 @@ impl Basic {
     /// A new socket.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether a close has begun or completed.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some() || self.gone
+    }
+
+    /// Whether the driver has let go of the endpoint.
+    pub fn is_detached(&self) -> bool {
+        self.detached
     }
 
     /// Whether the close has completed.
@@ -33,16 +45,36 @@ impl Basic {
 
     /// WskCloseSocket.
     pub fn close(&mut self, id: RequestId, fx: &mut Effects) {
-        if self.closing.is_some() || self.gone {
+        if self.is_closing() {
             return fx.finish(id, NtStatus::INVALID_HANDLE);
         }
         self.closing = Some(id);
-        fx.submit(Operation::Detach { abort: false });
+        self.detach(fx);
+        self.try_finish(fx);
+    }
+
+    /// The transport is gone.
+    pub fn break_down(&mut self, fx: &mut Effects) {
+        self.detach(fx);
+    }
+
+    fn detach(&mut self, fx: &mut Effects) {
+        if !std::mem::replace(&mut self.detaching, true) {
+            fx.submit(Operation::Detach { abort: false });
+        }
     }
 
     /// Takes an event in: there is only the end.
     pub fn handle(&mut self, event: Event, fx: &mut Effects) {
-        if let (Event::Detached, Some(id)) = (event, self.closing.take()) {
+        debug_assert!(matches!(event, Event::Detached), "not an event of a basic socket: {event:?}");
+        self.detached = true;
+        self.try_finish(fx);
+    }
+
+    fn try_finish(&mut self, fx: &mut Effects) {
+        if self.detached
+            && let Some(id) = self.closing.take()
+        {
             self.gone = true;
             fx.finish(id, NtStatus::SUCCESS);
         }

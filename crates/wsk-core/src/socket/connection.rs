@@ -16,6 +16,7 @@ use crate::memory::Memory;
 use crate::request::{Completion, Outcome, RequestId};
 use crate::socket::receive::{News, ReceivePath};
 use crate::socket::send::{After, SendPath};
+use crate::socket::{check_remote, check_v6_only};
 use crate::transport::{Event, Family, Operation};
 
 /// The columns of F-243.
@@ -141,6 +142,7 @@ impl Events {
 pub struct Connection {
     state: State,
     family: Family,
+    v6_only: bool,
     available: EventMask,
     local: Option<SocketAddr>,
     remote: Option<SocketAddr>,
@@ -175,6 +177,7 @@ impl Connection {
         Self {
             state: State::Created,
             family,
+            v6_only: true,
             available: events.available,
             local: None,
             remote: None,
@@ -217,6 +220,16 @@ impl Connection {
         self.receive.unread()
     }
 
+    /// Whether a close has begun or completed.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some() || self.ending == Ending::Gone
+    }
+
+    /// Whether the driver has let go of the endpoint.
+    pub fn is_detached(&self) -> bool {
+        matches!(self.ending, Ending::Detached | Ending::Gone)
+    }
+
     /// Whether the endpoint is on its way out: an operation not yet given to the driver must end at once.
     pub fn is_ending(&self) -> bool {
         self.ending != Ending::Attached
@@ -243,6 +256,16 @@ impl Connection {
     /// Raises the cap of retained memory to `bytes` (E-120: SO_RCVBUF if larger).
     pub fn set_receive_buffer(&mut self, bytes: usize) {
         self.receive.set_cap(bytes);
+    }
+
+    /// IPV6_V6ONLY, before bind (C-40, C-44); on unless set otherwise.
+    ///
+    /// # Errors
+    /// INVALID_PARAMETER on an IPv4 socket, INVALID_DEVICE_STATE once bound.
+    pub fn set_v6_only(&mut self, on: bool) -> Result<(), NtStatus> {
+        check_v6_only(self.family, self.state == State::Created)?;
+        self.v6_only = on;
+        Ok(())
     }
 
     fn admit(&self, call: Call) -> Result<Verdict, NtStatus> {
@@ -290,8 +313,8 @@ impl Connection {
 
     /// WskConnect (functions.md 3.7).
     pub fn connect(&mut self, id: RequestId, remote: SocketAddr, fx: &mut Effects) {
-        let bad = if Family::of(&remote) != self.family {
-            Some(NtStatus::INVALID_PARAMETER)
+        let bad = if let Err(status) = check_remote(self.family, self.v6_only, &remote) {
+            Some(status)
         } else if remote.ip().is_unspecified() || remote.port() == 0 {
             Some(NtStatus::INVALID_ADDRESS_COMPONENT) // F-152
         } else {

@@ -14,6 +14,7 @@ use crate::memory::Memory;
 use crate::request::{Completion, Outcome, RequestId};
 use crate::socket::connection::{Events, answer_address};
 use crate::socket::receive::RETENTION_CAP;
+use crate::socket::{check_remote, check_v6_only};
 use crate::transport::{Datagram, DatagramInfo, Event, Family, Operation, SendId};
 
 /// Datagram sends in flight at once; further ones wait here.
@@ -131,6 +132,7 @@ enum Reading {
 pub struct DatagramSocket {
     state: State,
     family: Family,
+    v6_only: bool,
     available: EventMask,
     /// Bind always fails NOT_IMPLEMENTED (F-90).
     misfit: bool,
@@ -164,6 +166,7 @@ impl DatagramSocket {
         Self {
             state: State::Created,
             family,
+            v6_only: true,
             available: events.available,
             misfit,
             local: None,
@@ -203,6 +206,16 @@ impl DatagramSocket {
         self.dropped
     }
 
+    /// Whether a close has begun or completed.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some() || self.gone
+    }
+
+    /// Whether the driver has let go of the endpoint.
+    pub fn is_detached(&self) -> bool {
+        self.detached
+    }
+
     /// Whether the endpoint is on its way out: an operation not yet given to the driver must end at once.
     pub fn is_ending(&self) -> bool {
         self.detaching
@@ -216,6 +229,16 @@ impl DatagramSocket {
     /// Raises the cap of retained memory to `bytes` (E-120: SO_RCVBUF if larger).
     pub fn set_receive_buffer(&mut self, bytes: usize) {
         self.cap = bytes.max(RETENTION_CAP);
+    }
+
+    /// IPV6_V6ONLY, before bind (C-40, C-44); on unless set otherwise.
+    ///
+    /// # Errors
+    /// INVALID_PARAMETER on an IPv4 socket, INVALID_DEVICE_STATE once bound.
+    pub fn set_v6_only(&mut self, on: bool) -> Result<(), NtStatus> {
+        check_v6_only(self.family, self.state == State::Created)?;
+        self.v6_only = on;
+        Ok(())
     }
 
     fn admit(&self, call: Call) -> Result<(), NtStatus> {
@@ -289,8 +312,8 @@ impl DatagramSocket {
     fn check_address(&self, address: Option<SocketAddr>) -> Result<(), NtStatus> {
         self.admit(Call::SetAddress)?;
         match address {
-            Some(address) if Family::of(&address) != self.family => Err(NtStatus::INVALID_PARAMETER),
-            _ => Ok(()),
+            Some(address) => check_remote(self.family, self.v6_only, &address),
+            None => Ok(()),
         }
     }
 
@@ -317,9 +340,8 @@ impl DatagramSocket {
         let remote = match (self.admit(Call::SendTo), remote.or(self.send_to)) {
             (Err(status), _) => Err(status),
             (Ok(()), None) => Err(NtStatus::INVALID_PARAMETER),
-            (Ok(()), Some(remote)) if Family::of(&remote) != self.family => Err(NtStatus::INVALID_PARAMETER),
             (Ok(()), Some(_)) if messages.is_empty() => Err(NtStatus::INVALID_PARAMETER),
-            (Ok(()), Some(remote)) => Ok(remote),
+            (Ok(()), Some(remote)) => check_remote(self.family, self.v6_only, &remote).map(|()| remote),
         };
         match remote {
             Err(status) => {
@@ -576,7 +598,7 @@ impl DatagramSocket {
 
     /// Goes on after a run of events.
     pub fn advance(&mut self, fx: &mut Effects) {
-        if self.closing.is_some() || self.state != State::Bound {
+        if self.is_closing() || self.state != State::Bound {
             return;
         }
         self.serve(fx);

@@ -15,6 +15,7 @@ use crate::event_mask::{CONNECTION_EVENTS, EventControl, EventSwitch, LISTEN_EVE
 use crate::indication::{Answer, InspectAction};
 use crate::memory::Memory;
 use crate::request::{Completion, Outcome, RequestId};
+use crate::socket::check_v6_only;
 use crate::socket::connection::{Events, answer_address};
 use crate::transport::{Event, Family, Incoming, IncomingId, Operation};
 
@@ -137,6 +138,7 @@ pub struct Listen {
     inspecting: Option<Option<DefaultKey>>,
     dead: VecDeque<DeadEvent>,
     closing: Option<RequestId>,
+    detaching: bool,
     detached: bool,
     gone: bool,
 }
@@ -164,6 +166,7 @@ impl Listen {
             inspecting: None,
             dead: VecDeque::new(),
             closing: None,
+            detaching: false,
             detached: false,
             gone: false,
         }
@@ -187,6 +190,16 @@ impl Listen {
     /// Requests queued.
     pub fn queued(&self) -> usize {
         self.requests.len()
+    }
+
+    /// Whether a close has begun or completed.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some() || self.gone
+    }
+
+    /// Whether the driver has let go of the endpoint.
+    pub fn is_detached(&self) -> bool {
+        self.detached
     }
 
     /// Whether the close has completed; nothing more comes from this machine.
@@ -215,6 +228,14 @@ impl Listen {
     /// Whether conditional accept is on.
     pub fn is_conditional(&self) -> bool {
         self.conditional
+    }
+
+    /// Whether IPV6_V6ONLY may be set now (C-40, C-44).
+    ///
+    /// # Errors
+    /// INVALID_PARAMETER on an IPv4 socket, INVALID_DEVICE_STATE once bound.
+    pub fn set_v6_only(&self) -> Result<(), NtStatus> {
+        check_v6_only(self.family, self.state == State::Created)
     }
 
     fn admit(&self, call: Call) -> Result<(), NtStatus> {
@@ -412,7 +433,9 @@ impl Listen {
     }
 
     fn detach(&mut self, fx: &mut Effects) {
-        fx.submit(Operation::Detach { abort: false });
+        if !std::mem::replace(&mut self.detaching, true) {
+            fx.submit(Operation::Detach { abort: false });
+        }
     }
 
     // ---- events of the transport ----

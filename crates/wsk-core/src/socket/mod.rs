@@ -13,3 +13,29 @@ pub(crate) mod send;
 pub mod stream;
 
 pub use receive::RETENTION_CAP;
+
+use std::net::SocketAddr;
+
+use wsk_abi::status::NtStatus;
+
+use crate::transport::Family;
+
+/// Whether an address of a peer fits a socket: its family (F-82), and on a V6ONLY socket no mapped IPv4 address (C-41).
+pub(crate) fn check_remote(family: Family, v6_only: bool, remote: &SocketAddr) -> Result<(), NtStatus> {
+    if Family::of(remote) != family {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    match remote {
+        SocketAddr::V6(v6) if v6_only && v6.ip().to_ipv4_mapped().is_some() => Err(NtStatus::INVALID_ADDRESS_COMPONENT),
+        _ => Ok(()),
+    }
+}
+
+/// Whether IPV6_V6ONLY may be set: an IPv6 socket, not yet bound (C-16, C-44).
+pub(crate) fn check_v6_only(family: Family, created: bool) -> Result<(), NtStatus> {
+    match (family, created) {
+        (Family::V4, _) => Err(NtStatus::INVALID_PARAMETER),
+        (Family::V6, false) => Err(NtStatus::INVALID_DEVICE_STATE),
+        (Family::V6, true) => Ok(()),
+    }
+}

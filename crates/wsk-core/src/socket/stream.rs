@@ -81,6 +81,22 @@ impl Stream {
         }
     }
 
+    /// Whether a close has begun or completed.
+    pub fn is_closing(&self) -> bool {
+        match &self.role {
+            Role::Connect(connection) => connection.is_closing(),
+            Role::Listen(listen) => listen.is_closing(),
+        }
+    }
+
+    /// Whether the driver has let go of the endpoint.
+    pub fn is_detached(&self) -> bool {
+        match &self.role {
+            Role::Connect(connection) => connection.is_detached(),
+            Role::Listen(listen) => listen.is_detached(),
+        }
+    }
+
     /// SO_CONDITIONAL_ACCEPT, before bind (E-31).
     ///
     /// # Errors

@@ -1,0 +1,384 @@
+//! One turn of one socket: every operation that can go on is tried, each a bounded number of times.
+//!
+//! The order keeps events in the order of what happened: data before its end, the end before what is concluded from it.
+
+use rustix::io::Errno;
+use rustix::net::{self, RecvFlags, SocketFlags};
+use wsk_abi::status::NtStatus;
+use wsk_core::transport::{Datagram, DatagramInfo, Endpoint, Event, Report, StreamEnd, Token};
+
+use super::{Connecting, Kit, Sending, Shutting, Socket};
+use crate::driver::incoming;
+use crate::endpoint::FinState;
+use crate::{errno, message, sockopt};
+
+/// Connections, buffers, datagrams and sends of one turn.
+const ACCEPTS: usize = 64;
+const RECEIVES: usize = 8;
+const DATAGRAMS: usize = 32;
+const SENDS: usize = 16;
+
+/// Gives `socket` a turn. Says whether it could go on at once.
+pub(super) fn step(token: Token, socket: &mut Socket, kit: &mut Kit, reports: &mut Vec<Report>) -> bool {
+    let mut report = |event| reports.push(Report { token, event });
+    if socket.connect.is_some() {
+        connect(socket, kit, &mut report);
+    }
+    if socket.accept {
+        accept(socket, kit, &mut report);
+    }
+    if socket.stream {
+        receive_stream(token, socket, kit, &mut report);
+    }
+    if socket.receive.is_some() {
+        receive(socket, &mut report);
+    }
+    if socket.datagrams {
+        receive_datagrams(token, socket, kit, &mut report);
+    }
+    if socket.receive_from.is_some() {
+        receive_from(socket, kit, &mut report);
+    }
+    if socket.send.is_some() {
+        send(socket, kit, &mut report);
+    }
+    if !socket.sends_to.is_empty() {
+        send_to(socket, &mut report);
+    }
+    if socket.watch && (socket.gone || socket.error) {
+        watch(socket, &mut report);
+    }
+    if socket.shutdown.is_some() {
+        shut_down(socket, &mut report);
+    }
+    let reads = socket.accept
+        || (socket.stream || socket.datagrams) && !socket.starving
+        || socket.receive.is_some()
+        || socket.receive_from.is_some();
+    let writes = socket.send.is_some() || !socket.sends_to.is_empty();
+    reads && socket.readable || writes && socket.writable
+}
+
+/// Nothing more is there for now, unless the end is near: that would not be announced again.
+fn ran_dry(socket: &mut Socket) {
+    if !socket.gone && !socket.error {
+        socket.readable = false;
+    }
+}
+
+fn connect(socket: &mut Socket, kit: &Kit, report: &mut impl FnMut(Event)) {
+    let outcome = match socket.connect.expect("checked by the caller") {
+        Connecting::Started => connect_outcome(socket),
+        Connecting::Wanted(remote) => {
+            socket.connect = Some(Connecting::Started);
+            // What was said of the unconnected socket says nothing of the connection.
+            (socket.readable, socket.writable, socket.gone, socket.error) = (false, false, false, false);
+            start_connect(socket, kit, remote)
+        }
+    };
+    if let Some(result) = outcome {
+        socket.connect = None;
+        report(Event::Connected(result));
+    }
+}
+
+fn start_connect(socket: &Socket, kit: &Kit, remote: std::net::SocketAddr) -> Option<Result<(), NtStatus>> {
+    let endpoint = &socket.endpoint;
+    if let Some(status) = endpoint.failure() {
+        return Some(Err(status));
+    }
+    let remote = match endpoint.destination(remote) {
+        Ok(remote) => remote,
+        Err(status) => return Some(Err(status)),
+    };
+    kit.stats.add(1);
+    match endpoint.with_fd(|fd| Ok(net::connect(fd, &remote))) {
+        Ok(Ok(())) => {
+            endpoint.on_connected();
+            Some(Ok(()))
+        }
+        Ok(Err(Errno::INPROGRESS | Errno::INTR)) => None,
+        Ok(Err(e)) => {
+            endpoint.undo_connect();
+            Some(Err(errno::on_connect(e.raw_os_error())))
+        }
+        Err(status) => Some(Err(status)),
+    }
+}
+
+/// How a connect that was started has ended. `None`: it has not.
+pub(super) fn connect_outcome(socket: &Socket) -> Option<Result<(), NtStatus>> {
+    let endpoint = &socket.endpoint;
+    let found = endpoint.with_fd(|fd| {
+        Ok(match sockopt::take_error(fd) {
+            Some(errno) => Some(Err(errno::on_connect(errno))),
+            None => net::getpeername(fd).is_ok().then_some(Ok(())),
+        })
+    });
+    match found {
+        Ok(Some(Ok(()))) => endpoint.on_connected(),
+        Ok(Some(Err(_))) => endpoint.undo_connect(),
+        Ok(None) => {}
+        Err(status) => return Some(Err(status)),
+    }
+    found.ok().flatten()
+}
+
+fn accept(socket: &mut Socket, kit: &Kit, report: &mut impl FnMut(Event)) {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let mut left = ACCEPTS;
+    while socket.readable && left > 0 {
+        left -= 1;
+        kit.stats.add(1);
+        let error = match socket.endpoint.with_fd(|fd| Ok(net::acceptfrom_with(fd, flags))) {
+            Ok(Ok((fd, peer))) => {
+                let peer = peer.and_then(|peer| peer.try_into().ok());
+                if let Some(event) = incoming(fd, peer, &socket.endpoint) {
+                    report(event);
+                }
+                continue;
+            }
+            Ok(Err(Errno::AGAIN)) => {
+                socket.readable = false;
+                return;
+            }
+            Ok(Err(e)) if errno::accept_goes_on(e.raw_os_error()) => continue,
+            Ok(Err(e)) => errno::status(e.raw_os_error()),
+            Err(status) => status,
+        };
+        socket.accept = false;
+        report(Event::AcceptStopped(Err(error)));
+        return;
+    }
+}
+
+fn receive_stream(token: Token, socket: &mut Socket, kit: &mut Kit, report: &mut impl FnMut(Event)) {
+    let mut left = RECEIVES;
+    while socket.readable && left > 0 {
+        left -= 1;
+        let Some(mut lease) = kit.streams.take() else {
+            if !std::mem::replace(&mut socket.starving, true) {
+                kit.streams.starving.push_back(token);
+            }
+            return;
+        };
+        kit.stats.add(1);
+        let space = lease.space();
+        let size = space.len();
+        let result = socket.endpoint.with_fd(|fd| Ok(net::recv(fd, space, RecvFlags::DONTWAIT).map(|(n, _)| n)));
+        let end = match result {
+            Ok(Ok(n)) if n > 0 => {
+                let drained = n < size || {
+                    kit.stats.add(1);
+                    socket.endpoint.unread() == 0
+                };
+                if drained {
+                    ran_dry(socket);
+                }
+                report(Event::Received { buffer: kit.streams.pool.lend(lease, 0, n), drained });
+                continue;
+            }
+            Ok(Ok(_)) => socket.endpoint.end_of_stream(),
+            Ok(Err(Errno::AGAIN)) => {
+                socket.readable = false;
+                kit.streams.free.push(lease);
+                return;
+            }
+            Ok(Err(Errno::INTR)) => {
+                kit.streams.free.push(lease);
+                continue;
+            }
+            Ok(Err(e)) => StreamEnd::Failed(socket.endpoint.stream_error(e.raw_os_error())),
+            Err(status) => StreamEnd::Failed(status),
+        };
+        kit.streams.free.push(lease);
+        socket.stream = false;
+        report(Event::ReceiveStopped(end));
+        return;
+    }
+}
+
+fn receive(socket: &mut Socket, report: &mut impl FnMut(Event)) {
+    if !socket.readable {
+        return;
+    }
+    let (mut memory, offset) = socket.receive.take().expect("checked by the caller");
+    let room = memory.len().saturating_sub(offset);
+    let result = match socket.endpoint.try_receive(&mut memory, offset) {
+        _ if room == 0 => Err(StreamEnd::Stopped),
+        Ok(Some(0)) => Err(StreamEnd::Fin),
+        Ok(Some(n)) => {
+            if n < room {
+                ran_dry(socket);
+            }
+            Ok(n)
+        }
+        Ok(None) => {
+            socket.readable = false;
+            socket.receive = Some((memory, offset));
+            return;
+        }
+        Err(status) => Err(StreamEnd::Failed(status)),
+    };
+    report(Event::ReceiveDone { memory, result });
+}
+
+fn receive_datagrams(token: Token, socket: &mut Socket, kit: &mut Kit, report: &mut impl FnMut(Event)) {
+    let mut left = DATAGRAMS;
+    while socket.readable && left > 0 {
+        left -= 1;
+        let Some(mut lease) = kit.datagrams.take() else {
+            if !std::mem::replace(&mut socket.starving, true) {
+                kit.datagrams.starving.push_back(token);
+            }
+            return;
+        };
+        kit.stats.add(1);
+        let space = lease.space();
+        kit.header.for_receive_into(space.as_mut_ptr(), space.len());
+        let header = &mut kit.header;
+        let error = match socket.endpoint.with_fd(|fd| Ok(message::receive(fd, header))) {
+            Ok(Ok(len)) => {
+                match kit.header.received() {
+                    Some((source, flags)) => {
+                        let buffer = kit.datagrams.pool.lend(lease, 0, len);
+                        report(Event::Datagram(Datagram { buffer, source, flags }));
+                    }
+                    None => kit.datagrams.free.push(lease),
+                }
+                continue;
+            }
+            Ok(Err(errno)) => {
+                kit.datagrams.free.push(lease);
+                match errno {
+                    libc::EAGAIN => {
+                        socket.readable = false;
+                        return;
+                    }
+                    errno if errno::ends_datagrams(errno) => errno::status(errno),
+                    _ => continue, // an ICMP error of an earlier send (F-199)
+                }
+            }
+            Err(status) => {
+                kit.datagrams.free.push(lease);
+                status
+            }
+        };
+        socket.datagrams = false;
+        report(Event::DatagramsStopped(Err(error)));
+        return;
+    }
+}
+
+fn receive_from(socket: &mut Socket, kit: &mut Kit, report: &mut impl FnMut(Event)) {
+    let mut left = DATAGRAMS;
+    while socket.readable && left > 0 {
+        left -= 1;
+        let mut memory = socket.receive_from.take().expect("checked by the caller");
+        kit.header.for_receive_from(&mut memory);
+        kit.stats.add(1);
+        let header = &mut kit.header;
+        let result = match socket.endpoint.with_fd(|fd| Ok(message::receive(fd, header))) {
+            Ok(Ok(len)) => match kit.header.received() {
+                Some((source, flags)) => Ok(DatagramInfo { len, source, flags }),
+                None => Err(NtStatus::UNSUCCESSFUL),
+            },
+            Ok(Err(errno)) if !errno::ends_datagrams(errno) => {
+                socket.receive_from = Some(memory);
+                if errno == libc::EAGAIN {
+                    socket.readable = false;
+                    return;
+                }
+                continue;
+            }
+            Ok(Err(errno)) => Err(errno::status(errno)),
+            Err(status) => Err(status),
+        };
+        report(Event::ReceiveFromDone { memory, result });
+        return;
+    }
+}
+
+fn send(socket: &mut Socket, kit: &mut Kit, report: &mut impl FnMut(Event)) {
+    let mut sending = socket.send.take().expect("checked by the caller");
+    let mut left = SENDS;
+    let result = loop {
+        if sending.sent >= sending.total {
+            break Ok(());
+        }
+        if !socket.writable || left == 0 {
+            socket.send = Some(sending);
+            return;
+        }
+        left -= 1;
+        match send_some(socket, kit, &sending) {
+            Ok(Some(n)) => sending.sent += n,
+            Ok(None) => socket.writable = false,
+            Err(status) => break Err(status),
+        }
+    };
+    let Sending { parts, sent, .. } = sending;
+    report(Event::SendDone { parts, sent, result });
+}
+
+fn send_some(socket: &Socket, kit: &mut Kit, sending: &Sending) -> Result<Option<usize>, NtStatus> {
+    if let [only] = sending.parts.as_slice() {
+        return socket.endpoint.try_send(only, sending.sent);
+    }
+    if let Some(status) = socket.endpoint.failure() {
+        return Err(status);
+    }
+    kit.stats.add(1);
+    kit.header.for_send(&sending.parts, sending.sent);
+    match socket.endpoint.with_fd(|fd| Ok(message::send(fd, &kit.header)))? {
+        Ok(n) => Ok(Some(n)),
+        Err(libc::EAGAIN) => Ok(None),
+        Err(libc::EINTR) => Ok(Some(0)),
+        Err(errno) => Err(socket.endpoint.stream_error(errno)),
+    }
+}
+
+fn send_to(socket: &mut Socket, report: &mut impl FnMut(Event)) {
+    let mut left = SENDS;
+    while socket.writable && left > 0 {
+        left -= 1;
+        let Some((id, memory, remote)) = socket.sends_to.pop_front() else { return };
+        let result = match socket.endpoint.try_send_to(&memory, remote) {
+            Ok(Some(n)) => Ok(n),
+            Ok(None) => {
+                socket.writable = false;
+                socket.sends_to.push_front((id, memory, remote));
+                return;
+            }
+            Err(status) => Err(status),
+        };
+        report(Event::SendToDone { id, memory, result });
+    }
+}
+
+fn watch(socket: &mut Socket, report: &mut impl FnMut(Event)) {
+    if let Some(seen) = socket.endpoint.hangup(socket.gone, socket.error) {
+        socket.watch = false;
+        report(Event::Hangup(seen));
+    }
+}
+
+fn shut_down(socket: &mut Socket, report: &mut impl FnMut(Event)) {
+    let state = match socket.shutdown.expect("checked by the caller") {
+        Shutting::Wanted => {
+            socket.shutdown = Some(Shutting::Started);
+            socket.endpoint.send_fin()
+        }
+        Shutting::Started if socket.poked => socket.endpoint.fin_state(),
+        Shutting::Started => return,
+    };
+    socket.poked = false;
+    let result = match state {
+        FinState::Pending => return,
+        FinState::Acknowledged => Ok(()),
+        FinState::Gone => socket.endpoint.failure().map_or(Ok(()), Err),
+        FinState::Failed(status) => Err(status),
+    };
+    socket.shutdown = None;
+    report(Event::ShutdownDone(result));
+}

@@ -1,0 +1,136 @@
+//! The drivers: one per processor, io_uring or epoll, with the same behaviour.
+//!
+//! Here is what both need: the table that finds a socket by its token, and the terminal event of an operation that
+//! cannot be started.
+
+pub(crate) mod epoll;
+pub(crate) mod uring;
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use wsk_abi::status::NtStatus;
+use wsk_core::transport::{Endpoint, Event, Hangup, Incoming, Operation, StreamEnd, Token};
+
+use crate::endpoint::HostEndpoint;
+
+/// The sockets of a driver by token. The low half of a token is an index, the high half a generation.
+pub(crate) struct Table<S> {
+    entries: Vec<Option<(Token, S)>>,
+}
+
+impl<S> Table<S> {
+    pub(crate) fn new() -> Self {
+        Self { entries: Vec::new() }
+    }
+
+    fn index(token: Token) -> usize {
+        token.0 as u32 as usize
+    }
+
+    pub(crate) fn insert(&mut self, token: Token, socket: S) {
+        let index = Self::index(token);
+        if index >= self.entries.len() {
+            self.entries.resize_with((index + 1).next_power_of_two(), || None);
+        }
+        let before = self.entries[index].replace((token, socket));
+        assert!(before.is_none(), "a token is used again before its socket was detached");
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, token: Token) -> Option<&S> {
+        match self.entries.get(Self::index(token)) {
+            Some(Some((owner, socket))) if *owner == token => Some(socket),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, token: Token) -> Option<&mut S> {
+        match self.entries.get_mut(Self::index(token)) {
+            Some(Some((owner, socket))) if *owner == token => Some(socket),
+            _ => None,
+        }
+    }
+
+    /// The socket at an index, whatever its generation.
+    pub(crate) fn at(&mut self, index: u32) -> Option<(Token, &mut S)> {
+        self.entries.get_mut(index as usize)?.as_mut().map(|(token, socket)| (*token, socket))
+    }
+
+    pub(crate) fn remove(&mut self, token: Token) -> Option<S> {
+        self.get(token)?;
+        self.entries[Self::index(token)].take().map(|(_, socket)| socket)
+    }
+}
+
+/// The endpoint as the type of this transport.
+///
+/// # Panics
+/// If it is of another transport.
+pub(crate) fn own(endpoint: Arc<dyn Endpoint>) -> Arc<HostEndpoint> {
+    let any: Arc<dyn Any + Send + Sync> = endpoint;
+    any.downcast().expect("an endpoint of this transport")
+}
+
+/// The terminal event of an operation that cannot be started, or that was cancelled before it did anything.
+/// `None`: the operation has none.
+pub(crate) fn refuse(operation: Operation, status: NtStatus) -> Option<Event> {
+    let end = if status == NtStatus::CANCELLED { StreamEnd::Stopped } else { StreamEnd::Failed(status) };
+    let stopped = if status == NtStatus::CANCELLED { Ok(()) } else { Err(status) };
+    Some(match operation {
+        Operation::AcceptStart => Event::AcceptStopped(stopped),
+        Operation::WatchIncoming(id, _) => Event::IncomingEnded { id, gone: false },
+        Operation::Connect(_) => Event::Connected(Err(status)),
+        Operation::ReceiveStart => Event::ReceiveStopped(end),
+        Operation::Receive { memory, .. } => Event::ReceiveDone { memory, result: Err(end) },
+        Operation::Send { parts, offset, .. } => Event::SendDone { parts, sent: offset, result: Err(status) },
+        Operation::Watch => Event::Hangup(match end {
+            StreamEnd::Failed(status) => Hangup::Failed { status, unread: 0 },
+            _ => Hangup::Cancelled,
+        }),
+        Operation::Shutdown => Event::ShutdownDone(Err(status)),
+        Operation::ReceiveFromStart => Event::DatagramsStopped(stopped),
+        Operation::ReceiveFrom(memory) => Event::ReceiveFromDone { memory, result: Err(status) },
+        Operation::SendTo { id, memory, .. } => Event::SendToDone { id, memory, result: Err(status) },
+        Operation::Detach { .. } => Event::Detached,
+        Operation::Attach(_)
+        | Operation::AcceptStop
+        | Operation::UnwatchIncoming(_)
+        | Operation::ConnectCancel
+        | Operation::ReceiveStop
+        | Operation::ReceiveCancel
+        | Operation::SendCancel
+        | Operation::WatchCancel
+        | Operation::ShutdownCancel
+        | Operation::ReceiveFromStop
+        | Operation::ReceiveFromCancel => return None,
+    })
+}
+
+/// The event of an accepted descriptor; `None` when its peer is gone already (F-137).
+pub(crate) fn incoming(fd: OwnedFd, peer: Option<SocketAddr>, listener: &HostEndpoint) -> Option<Event> {
+    let (endpoint, local, remote) = HostEndpoint::accepted(fd, peer, listener)?;
+    Some(Event::Accepted(Incoming { endpoint, local, remote }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_token_finds_nothing() {
+        let mut table = Table::new();
+        let (old, new) = (Token(1 << 32 | 5), Token(3 << 32 | 5));
+        table.insert(old, 'a');
+        assert_eq!(table.get(old), Some(&'a'));
+        assert_eq!(table.get(new), None);
+        assert_eq!(table.remove(new), None);
+        assert_eq!(table.remove(old), Some('a'));
+        table.insert(new, 'b');
+        assert_eq!((table.get(old), table.get_mut(new)), (None, Some(&mut 'b')));
+        assert_eq!(table.get(Token(1 << 40 | 900)), None);
+    }
+}

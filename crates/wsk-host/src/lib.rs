@@ -1,0 +1,21 @@
+#![deny(unsafe_code)]
+//! The Linux TCP/IP transport of OpenWSK: [`HostTransport`] implements [`wsk_core::transport::Transport`] over the
+//! kernel's sockets, by io_uring or, where that is missing or forbidden, by epoll with the same behaviour.
+//!
+//! Linux's numbers exist only here: errors leave as statuses (control.md 10), options and addresses in the terms of the
+//! contract.
+
+mod address;
+mod background;
+mod bell;
+mod driver;
+mod endpoint;
+mod errno;
+mod message;
+mod pool;
+mod probe;
+mod sockopt;
+mod stats;
+mod transport;
+
+pub use transport::{Choice, Config, Error, HostTransport, Switches};

@@ -1,0 +1,152 @@
+//! Connection sockets.
+
+use std::net::SocketAddr;
+
+use wsk_abi::flags::{DisconnectFlags, ReceiveFlags, SendFlags};
+use wsk_abi::status::NtStatus;
+use wsk_core::effect::InspectId;
+use wsk_core::memory::Memory;
+use wsk_core::transport::TransportOption;
+
+use crate::error::Error;
+use crate::handle::socket_handle;
+use crate::listen::{address, bind, refuse};
+use crate::request::{Request, Transfer};
+
+socket_handle! {
+    /// A connection socket (WSK_FLAG_CONNECTION_SOCKET), an accepted one, or a stream socket in that role.
+    ConnectionSocket
+}
+
+impl ConnectionSocket {
+    /// WskBind, before connect; there is no implicit bind (F-120).
+    pub fn bind(&self, local: SocketAddr) -> Request<()> {
+        bind(&self.socket, local)
+    }
+
+    /// WskConnect. After a failure the socket is bound as before (F-153).
+    ///
+    /// Fails with CONNECTION_REFUSED, IO_TIMEOUT, HOST_UNREACHABLE, NETWORK_UNREACHABLE, ADDRESS_ALREADY_EXISTS,
+    /// INVALID_DEVICE_STATE (not bound, or connecting), CONNECTION_ACTIVE, INVALID_ADDRESS_COMPONENT (F-151, F-152).
+    pub fn connect(&self, remote: SocketAddr) -> Request<()> {
+        self.socket.request(|machine, id, fx| match machine.connection() {
+            Some(connection) => connection.connect(id, remote, fx),
+            None => refuse(id, fx),
+        })
+    }
+
+    /// WskSend. It completes when all bytes were taken by the transport, which delivers them even if the connection is reset
+    /// by a close right after (F-161, F-162).
+    ///
+    /// Fails with INVALID_DEVICE_STATE (not connected, or disconnected by us), CONNECTION_RESET, CONNECTION_ABORTED.
+    pub fn send(&self, data: impl Into<Memory>) -> Request<Transfer> {
+        self.send_with(data, SendFlags::empty())
+    }
+
+    /// WskSend with flags: NODELAY, which is always in effect; OOB is NOT_SUPPORTED (F-160).
+    pub fn send_with(&self, data: impl Into<Memory>, flags: SendFlags) -> Request<Transfer> {
+        let memory = data.into();
+        self.socket.request(|machine, id, fx| match machine.connection() {
+            Some(connection) => connection.send(id, memory, flags, fx),
+            None => refuse(id, fx),
+        })
+    }
+
+    /// WskReceive into `buffer` (its length, not its capacity): completes with what is there, at least one byte; 0 bytes
+    /// mean that the peer has ended the stream (F-165, F-168). An empty buffer completes at once (F-170).
+    pub fn receive(&self, buffer: impl Into<Memory>) -> Request<Transfer> {
+        self.receive_with(buffer, ReceiveFlags::empty())
+    }
+
+    /// WskReceive with flags: WAITALL fills the buffer, DRAIN discards everything up to the peer's end (F-166).
+    pub fn receive_with(&self, buffer: impl Into<Memory>, flags: ReceiveFlags) -> Request<Transfer> {
+        let memory = buffer.into();
+        self.socket.request(|machine, id, fx| match machine.connection() {
+            Some(connection) => connection.receive(id, memory, flags, fx),
+            None => refuse(id, fx),
+        })
+    }
+
+    /// WskDisconnect, graceful: what was sent, then our end of the stream; receiving goes on (F-175). Completes when the
+    /// peer's host has acknowledged it.
+    pub fn disconnect(&self) -> Request<Transfer> {
+        self.disconnect_with(Memory::None, DisconnectFlags::empty())
+    }
+
+    /// WskDisconnect with last data, or ABORTIVE without (F-176).
+    pub fn disconnect_with(&self, data: impl Into<Memory>, flags: DisconnectFlags) -> Request<Transfer> {
+        let memory = data.into();
+        self.socket.request(|machine, id, fx| match machine.connection() {
+            Some(connection) => connection.disconnect(id, memory, flags, fx),
+            None => refuse(id, fx),
+        })
+    }
+
+    /// WskGetLocalAddress.
+    ///
+    /// # Errors
+    /// INVALID_DEVICE_STATE before bind.
+    pub fn local_address(&self) -> Result<SocketAddr, Error> {
+        address(&self.socket, false)
+    }
+
+    /// WskGetRemoteAddress; after a disconnect or reset, the peer that was (F-211).
+    ///
+    /// # Errors
+    /// INVALID_DEVICE_STATE before connect.
+    pub fn remote_address(&self) -> Result<SocketAddr, Error> {
+        address(&self.socket, true)
+    }
+
+    /// SIO_WSK_QUERY_INSPECT_ID: the inspection through which this connection was accepted (E-67).
+    ///
+    /// # Errors
+    /// INVALID_DEVICE_REQUEST when its listener was not conditional.
+    pub fn inspect_id(&self) -> Result<InspectId, Error> {
+        let id = self.socket.decide(None, |machine, _| machine.connection().map(|c| c.inspect_id())).0;
+        Ok(id.unwrap_or(Err(NtStatus::INVALID_DEVICE_REQUEST))?)
+    }
+
+    /// IPV6_V6ONLY, before bind; `false` makes it dual-mode (C-40).
+    ///
+    /// # Errors
+    /// INVALID_PARAMETER on an IPv4 socket, INVALID_DEVICE_STATE once bound.
+    pub fn set_v6_only(&self, on: bool) -> Result<(), Error> {
+        let set = self.socket.decide(None, |machine, _| machine.connection().map(|c| c.set_v6_only(on))).0;
+        set.unwrap_or(Err(NtStatus::INVALID_DEVICE_STATE))?;
+        Ok(self.socket.endpoint.set_option(TransportOption::V6Only(on))?)
+    }
+
+    /// SO_KEEPALIVE.
+    ///
+    /// # Errors
+    /// The transport's.
+    pub fn set_keep_alive(&self, on: bool) -> Result<(), Error> {
+        Ok(self.socket.endpoint.set_option(TransportOption::KeepAlive(on))?)
+    }
+
+    /// SO_RCVBUF in bytes: what the host queues, and what indications may retain if it is above 1 MiB (E-120).
+    ///
+    /// # Errors
+    /// The transport's.
+    pub fn set_receive_buffer(&self, bytes: u32) -> Result<(), Error> {
+        self.socket.endpoint.set_option(TransportOption::ReceiveBuffer(bytes))?;
+        self.socket.decide(None, |machine, _| {
+            if let Some(connection) = machine.connection() {
+                connection.set_receive_buffer(bytes as usize);
+            }
+        });
+        Ok(())
+    }
+
+    /// SIO_WSK_QUERY_IDEAL_SEND_BACKLOG: bytes worth keeping outstanding (E-104).
+    pub fn ideal_send_backlog(&self) -> usize {
+        self.socket.endpoint.ideal_send_backlog()
+    }
+
+    /// SIO_WSK_QUERY_RECEIVE_BACKLOG: bytes received that nobody has taken.
+    pub fn receive_backlog(&self) -> usize {
+        let here = self.socket.decide(None, |machine, _| machine.connection().map_or(0, |c| c.unread())).0;
+        here + self.socket.endpoint.unread()
+    }
+}

@@ -1,0 +1,86 @@
+//! What the socket types have in common: ownership, close, event control.
+
+/// Defines a socket handle type.
+macro_rules! socket_handle {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// The handle that the client got owns the socket: dropping it closes the socket, by reset if it is a connection
+        /// that was not disconnected. The handle passed to a callback does not.
+        pub struct $name {
+            pub(crate) socket: std::sync::Arc<crate::socket::Socket>,
+            owned: bool,
+        }
+
+        impl $name {
+            pub(crate) fn owning(socket: std::sync::Arc<crate::socket::Socket>) -> Self {
+                Self { socket, owned: true }
+            }
+
+            #[allow(dead_code)] // not every category has callbacks
+            pub(crate) fn borrowed(socket: std::sync::Arc<crate::socket::Socket>) -> Self {
+                Self { socket, owned: false }
+            }
+
+            /// WskCloseSocket. It completes when every request of the socket has and every callback has returned; after
+            /// that nothing of this socket happens any more (F-115). A second close fails with INVALID_HANDLE.
+            pub fn close(&self) -> crate::Request<()> {
+                self.socket.request(|machine, id, fx| machine.close(id, fx))
+            }
+
+            /// Leaves the socket open with nobody owning it: a callback closes it, or
+            /// [`Client::close_all`](crate::Client::close_all).
+            pub fn leave_open(mut self) {
+                self.owned = false;
+            }
+
+            /// SO_WSK_EVENT_CALLBACK: switches event callbacks on (events.md 4.1). What happened before is not lost (E-14).
+            ///
+            /// # Errors
+            /// INVALID_PARAMETER: an event of another category, or one whose callback is not provided.
+            /// INVALID_DEVICE_STATE: not yet bound (listening, datagram) or connected. DEVICE_BUSY: being disabled.
+            pub fn enable(&self, events: crate::EventMask) -> Result<(), crate::Error> {
+                let events = events.difference(crate::EventMask::DISABLE);
+                match self.socket.decide(None, |machine, fx| machine.control_events(events, None, fx)).0 {
+                    crate::NtStatus::SUCCESS => Ok(()),
+                    status => Err(status.into()),
+                }
+            }
+
+            /// SO_WSK_EVENT_CALLBACK with WSK_EVENT_DISABLE and a request: switches one event off. Completes when no call
+            /// of it runs any more (E-42); from inside that very callback it can only be started (E-44).
+            pub fn disable(&self, event: crate::EventMask) -> crate::Request<()> {
+                self.socket.request(|machine, id, fx| {
+                    machine.control_events(event | crate::EventMask::DISABLE, Some(id), fx);
+                })
+            }
+
+            /// The same without a request: SUCCESS, or EVENT_PENDING when calls are still running (E-42), or an error.
+            pub fn disable_without_request(&self, event: crate::EventMask) -> crate::NtStatus {
+                let mask = event | crate::EventMask::DISABLE;
+                self.socket.decide(None, |machine, fx| machine.control_events(mask, None, fx)).0
+            }
+
+            /// Requests queued on this socket.
+            pub fn requests_queued(&self) -> usize {
+                self.socket.queued()
+            }
+        }
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                if self.owned {
+                    self.socket.close_quietly();
+                }
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(crate) use socket_handle;

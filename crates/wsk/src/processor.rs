@@ -1,0 +1,277 @@
+//! Processors: the threads that pump. Each has a driver of the transport and the sockets homed on it.
+//!
+//! Any thread posts [`Mail`] to a processor, in the order in which the sockets decided (mail is posted under the socket's
+//! lock); the pump carries it out, polls the driver and hands its events to the sockets. All callbacks and all completions
+//! of pended requests run from the pump's top level, never nested in client code and never with a lock held.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+use wsk_abi::status::NtStatus;
+use wsk_core::effect::Callback;
+use wsk_core::request::Completion;
+use wsk_core::transport::{Doorbell, Driver, Operation, Report, Token};
+
+use crate::socket::{Place, Socket};
+
+/// What a processor is asked to do.
+pub(crate) enum Mail {
+    /// Start a transport operation.
+    Submit(Token, Operation),
+    /// Deliver a completion.
+    Complete(Arc<Socket>, Completion),
+    /// Call the client.
+    Call(Arc<Socket>, Callback),
+    /// The socket's close has completed: forget it.
+    Gone(Arc<Socket>),
+    /// Close everything down.
+    Stop,
+}
+
+/// The part of a processor that other threads use.
+pub(crate) struct Processor {
+    inbox: Mutex<Inbox>,
+    sleeping: AtomicBool,
+    doorbell: OnceLock<Arc<dyn Doorbell>>,
+    sockets: Mutex<SlotMap<DefaultKey, Arc<Socket>>>,
+    tickets: AtomicU64,
+    /// Deliver callbacks at DISPATCH_LEVEL, as the flag then says (E-2).
+    at_dispatch: bool,
+    pub(crate) tally: Tally,
+}
+
+/// What a processor has done so far.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) callbacks: AtomicU64,
+    pub(crate) completions: AtomicU64,
+    pub(crate) copied: AtomicU64,
+}
+
+#[derive(Default)]
+struct Inbox {
+    mail: Vec<Mail>,
+    stopped: bool,
+}
+
+thread_local! {
+    /// The processor this thread pumps, by address; 0 for other threads.
+    static PUMPING: Cell<usize> = const { Cell::new(0) };
+    /// How deep this thread is in client code called by the subsystem.
+    static CLIENT_CODE: Cell<u32> = const { Cell::new(0) };
+    static IRQL: Cell<u8> = const { Cell::new(0) };
+}
+
+/// Whether this thread is inside a callback or completion function that the subsystem called.
+pub(crate) fn in_client_code() -> bool {
+    CLIENT_CODE.get() > 0
+}
+
+/// The modelled IRQL of this thread: DISPATCH_LEVEL (2) inside callbacks, otherwise PASSIVE_LEVEL (0) (E-2).
+pub fn current_irql() -> u8 {
+    IRQL.get()
+}
+
+/// Runs client code; a panic in it ends there (the hook has reported it) and `None` is returned.
+pub(crate) fn enter_client<R>(irql: u8, code: impl FnOnce() -> R) -> Option<R> {
+    struct Leave(u8);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            CLIENT_CODE.set(CLIENT_CODE.get() - 1);
+            IRQL.set(self.0);
+        }
+    }
+    CLIENT_CODE.set(CLIENT_CODE.get() + 1);
+    let _leave = Leave(IRQL.replace(irql));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(code)).ok()
+}
+
+impl Processor {
+    pub(crate) fn new(at_dispatch: bool) -> Self {
+        Self {
+            inbox: Mutex::default(),
+            sleeping: AtomicBool::new(false),
+            doorbell: OnceLock::new(),
+            sockets: Mutex::default(),
+            tickets: AtomicU64::new(1),
+            at_dispatch,
+            tally: Tally::default(),
+        }
+    }
+
+    /// The level at which callbacks are delivered.
+    pub(crate) fn callback_irql(&self) -> u8 {
+        if self.at_dispatch { 2 } else { 0 }
+    }
+
+    pub(crate) fn next_ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Where this thread stands towards the sockets of this processor.
+    pub(crate) fn place(&self) -> Place {
+        if PUMPING.get() != self.address() {
+            Place::Foreign
+        } else if in_client_code() {
+            Place::Nested
+        } else {
+            Place::Top
+        }
+    }
+
+    /// Enters a socket; its token is what the driver knows it by.
+    pub(crate) fn enter(&self, make: impl FnOnce(Token) -> Arc<Socket>) -> Arc<Socket> {
+        let mut sockets = self.sockets.lock();
+        let key = sockets.insert_with_key(|key| make(Token(key.data().as_ffi())));
+        sockets[key].clone()
+    }
+
+    fn find(&self, token: Token) -> Option<Arc<Socket>> {
+        self.sockets.lock().get(DefaultKey::from(KeyData::from_ffi(token.0))).cloned()
+    }
+
+    pub(crate) fn leave(&self, token: Token) {
+        let socket = self.sockets.lock().remove(DefaultKey::from(KeyData::from_ffi(token.0)));
+        drop(socket); // outside the lock
+    }
+
+    /// All sockets homed here.
+    pub(crate) fn all(&self) -> Vec<Arc<Socket>> {
+        self.sockets.lock().values().cloned().collect()
+    }
+
+    /// Posts mail; gives it back when the processor has stopped.
+    pub(crate) fn post(&self, mail: Mail) -> Result<(), Mail> {
+        {
+            let mut inbox = self.inbox.lock();
+            if inbox.stopped {
+                return Err(mail);
+            }
+            inbox.mail.push(mail);
+        }
+        // The pump looks into the inbox after it said that it sleeps, so one of the two sees the other.
+        if PUMPING.get() != self.address()
+            && self.sleeping.swap(false, Ordering::SeqCst)
+            && let Some(doorbell) = self.doorbell.get()
+        {
+            doorbell.ring();
+        }
+        Ok(())
+    }
+}
+
+/// A processor's thread.
+pub(crate) struct Pump {
+    processor: Arc<Processor>,
+    driver: Box<dyn Driver>,
+    reports: Vec<Report>,
+    mail: Vec<Mail>,
+    stopping: bool,
+}
+
+impl Pump {
+    pub(crate) fn new(processor: Arc<Processor>, driver: Box<dyn Driver>) -> Self {
+        PUMPING.set(processor.address());
+        let _ = processor.doorbell.set(driver.doorbell());
+        Self { processor, driver, reports: Vec::new(), mail: Vec::new(), stopping: false }
+    }
+
+    /// Pumps until stopped and all sockets have ended.
+    pub(crate) fn run(mut self) {
+        loop {
+            self.read_mail();
+            if self.stopping && self.quiet() {
+                break;
+            }
+            self.processor.sleeping.store(true, Ordering::SeqCst);
+            let wait = self.processor.inbox.lock().mail.is_empty();
+            let polled = self.driver.poll(wait, &mut self.reports);
+            self.processor.sleeping.store(false, Ordering::SeqCst);
+            if let Err(error) = polled {
+                // Without its driver the processor cannot go on; its sockets are no longer functional (F-81).
+                eprintln!("wsk: the transport's driver failed: {error}");
+                break;
+            }
+            self.dispatch();
+        }
+        self.end();
+    }
+
+    /// Whether nothing of any socket is with the driver any more.
+    fn quiet(&self) -> bool {
+        self.processor.inbox.lock().mail.is_empty() && self.processor.all().iter().all(|s| s.is_detached())
+    }
+
+    fn read_mail(&mut self) {
+        std::mem::swap(&mut self.mail, &mut self.processor.inbox.lock().mail);
+        for mail in self.mail.drain(..) {
+            match mail {
+                Mail::Submit(token, operation) => self.driver.submit(token, operation),
+                Mail::Stop => {
+                    self.stopping = true;
+                    for socket in self.processor.all() {
+                        socket.break_down();
+                    }
+                }
+                other => carry_out(other),
+            }
+        }
+    }
+
+    fn dispatch(&mut self) {
+        let mut reports = std::mem::take(&mut self.reports);
+        {
+            let mut rest = reports.drain(..).peekable();
+            while let Some(report) = rest.next() {
+                let Some(socket) = self.processor.find(report.token) else { continue };
+                // A run of events of one socket is one decision: datagrams and stream data are indicated in lists.
+                let token = report.token;
+                let more = std::iter::from_fn(|| rest.next_if(|next| next.token == token)).map(|next| next.event);
+                socket.handle(std::iter::once(report.event).chain(more));
+            }
+        }
+        self.reports = reports;
+    }
+
+    /// The driver is gone: whatever was with it ends, and what is posted from now on is carried out by the poster.
+    fn end(self) {
+        drop(self.driver);
+        let rest = {
+            let mut inbox = self.processor.inbox.lock();
+            inbox.stopped = true;
+            std::mem::take(&mut inbox.mail)
+        };
+        for mail in rest {
+            match mail {
+                Mail::Submit(token, operation) => {
+                    let event = operation.refused(NtStatus::FILE_FORCED_CLOSED);
+                    if let (Some(socket), Some(event)) = (self.processor.find(token), event) {
+                        socket.handle(std::iter::once(event));
+                    }
+                }
+                Mail::Stop => {}
+                other => carry_out(other),
+            }
+        }
+        for socket in self.processor.all() {
+            socket.break_down();
+        }
+    }
+}
+
+/// Mail that needs no driver.
+pub(crate) fn carry_out(mail: Mail) {
+    match mail {
+        Mail::Complete(socket, completion) => socket.deliver(completion),
+        Mail::Call(socket, callback) => socket.call(callback),
+        Mail::Gone(socket) => socket.gone(),
+        Mail::Submit(..) | Mail::Stop => {}
+    }
+}

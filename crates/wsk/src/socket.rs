@@ -1,0 +1,781 @@
+//! A socket of the provider: a state machine of wsk-core behind its own small lock, and the requests of its clients.
+//!
+//! *Decide under the lock, act outside it.* [`Socket::decide`] runs the machine and posts transport operations, still under
+//! the lock, so that a driver sees them in the order of the decisions. Everything that may run client code happens after,
+//! on the home processor; what can be finished at once is finished on the caller's thread.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+
+use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
+use wsk_abi::flags::EventFlags;
+use wsk_abi::status::NtStatus;
+use wsk_core::effect::{Callback, DeadEvent, Effect, Effects, InspectId};
+use wsk_core::indication::Answer;
+use wsk_core::memory::{Account, Memory};
+use wsk_core::request::{Completion, Outcome, RequestId};
+use wsk_core::socket::connection::{Connection, Events};
+use wsk_core::transport::{Endpoint, Event, Incoming, Operation, StreamEnd, Token};
+
+use crate::connection::ConnectionSocket;
+use crate::datagram::DatagramSocket;
+use crate::events::{self, ConnectionEvents, DatagramEvents, InspectRequest, ListenEvents};
+use crate::indication::{Datagrams, Indication};
+use crate::listen::ListenSocket;
+use crate::machine::Machine;
+use crate::processor::{Mail, Processor, enter_client};
+use crate::registration::ClientShared;
+use crate::request::{FromCompletion, Request};
+
+/// Where the running code stands towards a socket's home processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Its pump, outside client code: may call the client.
+    Top,
+    /// Its pump, inside client code: effects on the client are put off.
+    Nested,
+    /// Another thread: as Nested, and tries operations itself before it bothers the processor.
+    Foreign,
+}
+
+/// A completed request, with the socket it may have produced.
+#[derive(Debug)]
+pub struct Completed {
+    pub(crate) status: NtStatus,
+    pub(crate) information: usize,
+    pub(crate) memory: Memory,
+    pub(crate) outcome: Outcome,
+    pub(crate) socket: Option<ConnectionSocket>,
+}
+
+impl Completed {
+    pub(crate) fn failed(status: NtStatus, memory: Memory) -> Self {
+        Self { status, information: 0, memory, outcome: Outcome::None, socket: None }
+    }
+}
+
+impl From<Completion> for Completed {
+    fn from(c: Completion) -> Self {
+        Self { status: c.status, information: c.information, memory: c.memory, outcome: c.outcome, socket: None }
+    }
+}
+
+pub(crate) type CompletionCallback = Box<dyn FnOnce(Completed) + Send>;
+
+/// Who waits for a request.
+enum Waiter {
+    /// Nobody yet.
+    None,
+    Waker(Waker),
+    Callback(CompletionCallback),
+    /// Nobody ever: the result is dropped.
+    Forgotten,
+    /// It has completed; nobody has asked yet.
+    Done(Box<Completed>),
+}
+
+/// The client's callbacks, by category.
+pub(crate) enum Sink {
+    None,
+    Listen(Arc<dyn ListenEvents>),
+    Datagram(Arc<dyn DatagramEvents>),
+    Connection(Arc<dyn ConnectionEvents>),
+    Stream(Option<Arc<dyn ListenEvents>>, Option<Arc<dyn ConnectionEvents>>),
+}
+
+impl Sink {
+    fn listen(&self) -> Option<&Arc<dyn ListenEvents>> {
+        match self {
+            Sink::Listen(events) => Some(events),
+            Sink::Stream(events, _) => events.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn connection(&self) -> Option<&Arc<dyn ConnectionEvents>> {
+        match self {
+            Sink::Connection(events) => Some(events),
+            Sink::Stream(_, events) => events.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) struct Socket {
+    pub(crate) home: Arc<Processor>,
+    pub(crate) client: Arc<ClientShared>,
+    pub(crate) endpoint: Arc<dyn Endpoint>,
+    token: Token,
+    sink: Sink,
+    state: Mutex<State>,
+}
+
+pub(crate) struct State {
+    pub(crate) machine: Machine,
+    /// Requests in the order of their ids.
+    waiters: VecDeque<(RequestId, Waiter)>,
+    /// Callbacks for sockets that queued accepts will produce.
+    accept_events: Vec<(RequestId, Arc<dyn ConnectionEvents>)>,
+    /// The request of a WskSocketConnect.
+    socket_connect: Option<RequestId>,
+    next_request: u64,
+    /// Mail::Gone is posted.
+    gone: bool,
+}
+
+impl State {
+    fn new(machine: Machine) -> Self {
+        Self {
+            machine,
+            waiters: VecDeque::new(),
+            accept_events: Vec::new(),
+            socket_connect: None,
+            next_request: 0,
+            gone: false,
+        }
+    }
+
+    fn waiter(&mut self, id: RequestId) -> Option<&mut Waiter> {
+        let at = self.waiters.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(&mut self.waiters[at].1)
+    }
+
+    fn remove(&mut self, id: RequestId) -> Option<Waiter> {
+        let at = self.waiters.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        self.waiters.remove(at).map(|(_, waiter)| waiter)
+    }
+
+    fn new_request(&mut self, waiter: Waiter) -> RequestId {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        self.waiters.push_back((id, waiter));
+        id
+    }
+}
+
+/// What is left to do outside the lock.
+enum Act {
+    Try(Operation),
+    Effect(Effect),
+    Deliver(Completion),
+    Call(Callback),
+    Gone,
+}
+
+type Acts = SmallVec<[Act; 4]>;
+
+impl Socket {
+    /// Makes a socket and gives its endpoint to the home processor's driver.
+    pub(crate) fn create(
+        home: Arc<Processor>,
+        client: Arc<ClientShared>,
+        endpoint: Arc<dyn Endpoint>,
+        machine: Machine,
+        sink: Sink,
+    ) -> Result<Arc<Self>, NtStatus> {
+        let state = State::new(machine);
+        let socket = home.enter(|token| {
+            Arc::new(Self { home: home.clone(), client, endpoint, token, sink, state: Mutex::new(state) })
+        });
+        match home.post(Mail::Submit(socket.token, Operation::Attach(socket.endpoint.clone()))) {
+            Ok(()) => {
+                socket.client.socket_created();
+                Ok(socket)
+            }
+            Err(_) => {
+                socket.endpoint.discard(true);
+                home.leave(socket.token);
+                Err(NtStatus::DEVICE_NOT_READY)
+            }
+        }
+    }
+
+    /// The socket of an accepted connection (E-20, E-22, E-26).
+    pub(crate) fn adopt(
+        self: &Arc<Self>,
+        incoming: Incoming,
+        inspect: Option<InspectId>,
+        events: Option<Arc<dyn ConnectionEvents>>,
+        by_event: bool,
+    ) -> Arc<Self> {
+        let inherited = if by_event { self.state.lock().machine.inherited() } else { Default::default() };
+        let which = Events {
+            available: events.as_ref().map(|e| e.provided()).unwrap_or_default(),
+            fixed: self.client.static_events(),
+            inherited,
+        };
+        let mut machine = Connection::accepted(incoming.local, incoming.remote, which, by_event);
+        machine.set_inspect_id(inspect);
+        let sink = events.map_or(Sink::None, Sink::Connection);
+        let home = self.client.provider.home_of_accepted(&self.home);
+        let endpoint = incoming.endpoint.clone();
+        match Self::create(home, self.client.clone(), endpoint, Machine::Connection(Box::new(machine)), sink) {
+            Ok(socket) => {
+                if !by_event {
+                    socket.decide(None, |machine, fx| machine.advance(fx));
+                }
+                socket
+            }
+            Err(_) => self.stillborn(incoming, which),
+        }
+    }
+
+    /// The provider stopped while a connection was handed over: its socket is broken from the start.
+    fn stillborn(self: &Arc<Self>, incoming: Incoming, events: Events) -> Arc<Self> {
+        let mut machine = Connection::accepted(incoming.local, incoming.remote, events, true);
+        let mut fx = Effects::new();
+        machine.break_down(&mut fx);
+        machine.handle(Event::Detached, &mut fx);
+        self.client.socket_created();
+        self.home.enter(|token| {
+            Arc::new(Self {
+                home: self.home.clone(),
+                client: self.client.clone(),
+                endpoint: incoming.endpoint,
+                token,
+                sink: Sink::None,
+                state: Mutex::new(State::new(Machine::Connection(Box::new(machine)))),
+            })
+        })
+    }
+
+    // ---- requests ----
+
+    /// Starts a request: `start` gives it to the machine.
+    pub(crate) fn request<T: FromCompletion>(
+        self: &Arc<Self>,
+        start: impl FnOnce(&mut Machine, RequestId, &mut Effects),
+    ) -> Request<T> {
+        self.request_accept(None, start)
+    }
+
+    /// As [`Socket::request`]; `events` are for the socket that an accept produces.
+    pub(crate) fn request_accept<T: FromCompletion>(
+        self: &Arc<Self>,
+        events: Option<Arc<dyn ConnectionEvents>>,
+        start: impl FnOnce(&mut Machine, RequestId, &mut Effects),
+    ) -> Request<T> {
+        let mut state = self.state.lock();
+        let id = state.new_request(Waiter::None);
+        if let Some(events) = events {
+            state.accept_events.push((id, events));
+        }
+        match self.decide_locked(state, Some(id), |machine, fx| start(machine, id, fx)).1 {
+            Some(completed) => Request::ready(completed),
+            None => Request::pending(self.clone(), id),
+        }
+    }
+
+    /// The connect of WskSocketConnect: its completion yields the socket, or leaves none (F-93, F-65).
+    pub(crate) fn request_connect(self: &Arc<Self>, remote: SocketAddr) -> Request<ConnectionSocket> {
+        let mut state = self.state.lock();
+        let id = state.new_request(Waiter::None);
+        state.socket_connect = Some(id);
+        // Not as the caller's own: even a failure at once has to pass `produce`.
+        self.decide_locked(state, None, |machine, fx| {
+            if let Some(connection) = machine.connection() {
+                connection.connect(id, remote, fx);
+            }
+        });
+        Request::pending(self.clone(), id)
+    }
+
+    /// Takes the result of a request, or leaves `waker` to be woken when it is there.
+    pub(crate) fn poll(&self, id: RequestId, waker: &Waker) -> Option<Completed> {
+        let mut state = self.state.lock();
+        match state.waiter(id) {
+            Some(Waiter::Done(_)) => match state.remove(id) {
+                Some(Waiter::Done(completed)) => Some(*completed),
+                _ => None,
+            },
+            Some(Waiter::Waker(old)) if old.will_wake(waker) => None,
+            Some(waiter) => {
+                let old = std::mem::replace(waiter, Waiter::Waker(waker.clone()));
+                drop(state);
+                drop(old);
+                None
+            }
+            None => Some(Completed::failed(NtStatus::INVALID_DEVICE_STATE, Memory::None)),
+        }
+    }
+
+    pub(crate) fn is_done(&self, id: RequestId) -> bool {
+        matches!(self.state.lock().waiter(id), Some(Waiter::Done(_)) | None)
+    }
+
+    /// Has `callback` called at completion; gives both back if it has completed already.
+    pub(crate) fn set_callback(
+        &self,
+        id: RequestId,
+        callback: CompletionCallback,
+    ) -> Option<(CompletionCallback, Completed)> {
+        let mut state = self.state.lock();
+        match state.waiter(id) {
+            Some(Waiter::Done(_)) => match state.remove(id) {
+                Some(Waiter::Done(completed)) => Some((callback, *completed)),
+                _ => None,
+            },
+            Some(waiter) => {
+                *waiter = Waiter::Callback(callback);
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// Nobody waits for this request any more.
+    pub(crate) fn forget(&self, id: RequestId) {
+        let mut state = self.state.lock();
+        let done = match state.waiter(id) {
+            Some(Waiter::Done(_)) => state.remove(id),
+            Some(waiter) => Some(std::mem::replace(waiter, Waiter::Forgotten)),
+            None => None,
+        };
+        drop(state);
+        drop(done); // may release an indication or close a socket
+    }
+
+    /// IoCancelIrp.
+    pub(crate) fn cancel(self: &Arc<Self>, id: RequestId) {
+        self.decide(None, |machine, fx| machine.cancel(id, fx));
+    }
+
+    /// WskCloseSocket with nobody waiting; nothing if it is being closed already.
+    pub(crate) fn close_quietly(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if state.machine.is_closing() {
+            return;
+        }
+        let id = state.new_request(Waiter::Forgotten);
+        self.decide_locked(state, None, |machine, fx| machine.close(id, fx));
+    }
+
+    // ---- the other two sides ----
+
+    /// Events of the transport, in order.
+    pub(crate) fn handle(self: &Arc<Self>, events: impl Iterator<Item = Event>) {
+        self.decide(None, |machine, fx| {
+            for event in events {
+                if let Event::Connected(Ok(())) = event {
+                    machine.set_addresses(self.endpoint.local_address().ok(), self.endpoint.remote_address().ok());
+                }
+                machine.handle(event, fx);
+            }
+            machine.advance(fx);
+            if machine.is_starved() {
+                self.client.provider.starved(self);
+            }
+        });
+    }
+
+    /// The transport is gone (F-81).
+    pub(crate) fn break_down(self: &Arc<Self>) {
+        self.decide(None, |machine, fx| machine.break_down(fx));
+    }
+
+    pub(crate) fn is_detached(&self) -> bool {
+        self.state.lock().machine.is_detached()
+    }
+
+    /// Requests queued on this socket.
+    pub(crate) fn queued(&self) -> usize {
+        self.state.lock().machine.queued()
+    }
+
+    /// A listener that ran out of descriptors tries again.
+    pub(crate) fn retry(self: &Arc<Self>) {
+        self.decide(None, |machine, fx| machine.retry(fx));
+    }
+
+    /// The close has completed.
+    pub(crate) fn gone(self: &Arc<Self>) {
+        self.home.leave(self.token);
+        self.client.socket_gone();
+        self.client.provider.retry_starved();
+    }
+
+    // ---- deciding and acting ----
+
+    /// Runs the machine under the lock, then acts. Returns what the machine's function returned, and the completion of
+    /// `own`, the caller's request, if it is there already.
+    pub(crate) fn decide<R>(
+        self: &Arc<Self>,
+        own: Option<RequestId>,
+        decide: impl FnOnce(&mut Machine, &mut Effects) -> R,
+    ) -> (R, Option<Completed>) {
+        self.decide_locked(self.state.lock(), own, decide)
+    }
+
+    fn decide_locked<R>(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        own: Option<RequestId>,
+        decide: impl FnOnce(&mut Machine, &mut Effects) -> R,
+    ) -> (R, Option<Completed>) {
+        let place = self.home.place();
+        let mut acts = Acts::new();
+        let mut mine = None;
+        let mut fx = Effects::new();
+        let result = decide(&mut state.machine, &mut fx);
+        self.sort_out(&mut state, fx, place, own, &mut mine, &mut acts);
+        drop(state);
+        self.act(acts, place, own, &mut mine);
+        (result, mine)
+    }
+
+    /// Posts what goes to the processor, in order, under the lock; collects what is to be done here.
+    fn sort_out(
+        self: &Arc<Self>,
+        state: &mut State,
+        fx: Effects,
+        place: Place,
+        own: Option<RequestId>,
+        mine: &mut Option<Completed>,
+        acts: &mut Acts,
+    ) {
+        if fx.copied > 0 {
+            self.home.tally.copied.fetch_add(fx.copied as u64, Ordering::Relaxed);
+        }
+        let gone = state.machine.is_gone() && !state.gone;
+        for effect in fx.list {
+            match effect {
+                Effect::Submit(operation) if place == Place::Foreign && can_try(&operation) => {
+                    acts.push(Act::Try(operation));
+                }
+                Effect::Submit(operation) => self.submit(operation, acts),
+                Effect::Complete(completion) if Some(completion.request) == own && is_plain(&completion) => {
+                    state.remove(completion.request);
+                    *mine = Some(completion.into());
+                }
+                // The close completes last: after everything that was posted before (F-115).
+                Effect::Complete(completion) if place == Place::Top && !gone => acts.push(Act::Deliver(completion)),
+                Effect::Complete(completion) => self.post(Mail::Complete(self.clone(), completion), acts),
+                Effect::Call(callback) if place == Place::Top => acts.push(Act::Call(callback)),
+                Effect::Call(callback) => self.post(Mail::Call(self.clone(), callback), acts),
+                other => acts.push(Act::Effect(other)),
+            }
+        }
+        if gone {
+            state.gone = true;
+            self.post(Mail::Gone(self.clone()), acts);
+        }
+    }
+
+    fn submit(self: &Arc<Self>, operation: Operation, acts: &mut Acts) {
+        if let Err(Mail::Submit(_, operation)) = self.home.post(Mail::Submit(self.token, operation)) {
+            acts.push(Act::Try(operation)); // there is no driver: refused outside the lock
+        }
+    }
+
+    /// Posts mail that calls the client; without a processor it is done here.
+    fn post(self: &Arc<Self>, mail: Mail, acts: &mut Acts) {
+        match self.home.post(mail) {
+            Ok(()) => {}
+            Err(Mail::Complete(_, completion)) => acts.push(Act::Deliver(completion)),
+            Err(Mail::Call(_, callback)) => acts.push(Act::Call(callback)),
+            Err(_) => acts.push(Act::Gone),
+        }
+    }
+
+    fn act(self: &Arc<Self>, mut acts: Acts, place: Place, own: Option<RequestId>, mine: &mut Option<Completed>) {
+        let mut next = 0;
+        while next < acts.len() {
+            let act = std::mem::replace(&mut acts[next], Act::Effect(Effect::Release(Memory::None)));
+            next += 1;
+            let mut follow = |decide: &mut dyn FnMut(&mut Machine, &mut Effects)| {
+                let mut state = self.state.lock();
+                let mut fx = Effects::new();
+                decide(&mut state.machine, &mut fx);
+                self.sort_out(&mut state, fx, place, own, mine, &mut acts);
+            };
+            match act {
+                Act::Deliver(completion) => self.deliver(completion),
+                Act::Gone => self.gone(),
+                Act::Call(callback) => {
+                    let (kind, mut answer) = self.call_client(callback);
+                    follow(&mut |machine, fx| machine.answered(kind, std::mem::replace(&mut answer, Answer::Done), fx));
+                }
+                Act::Try(operation) => self.try_now(operation, &mut acts, place, own, mine),
+                Act::Effect(Effect::Bind(local)) => {
+                    let result = self.endpoint.bind(local);
+                    follow(&mut |machine, fx| machine.bound(result, fx));
+                }
+                Act::Effect(Effect::Listen) => {
+                    let result = self.endpoint.listen();
+                    follow(&mut |machine, fx| machine.listening(result, fx));
+                }
+                Act::Effect(Effect::SampleBacklog) => {
+                    let ideal = self.endpoint.ideal_send_backlog();
+                    follow(&mut |machine, fx| machine.backlog_sampled(ideal, fx));
+                }
+                Act::Effect(Effect::Discard(incoming)) => incoming.endpoint.discard(true),
+                Act::Effect(Effect::Release(memory)) => drop(memory),
+                Act::Effect(_) => {}
+            }
+        }
+    }
+
+    /// Tries an operation on the caller's thread; what would have to wait goes to the processor.
+    fn try_now(
+        self: &Arc<Self>,
+        operation: Operation,
+        acts: &mut Acts,
+        place: Place,
+        own: Option<RequestId>,
+        mine: &mut Option<Completed>,
+    ) {
+        let attempt = if place == Place::Foreign { attempt(&*self.endpoint, operation) } else { Err(operation) };
+        let mut state = self.state.lock();
+        let event = match attempt {
+            Ok(event) => Some(event),
+            Err(operation) if state.machine.is_ending() => {
+                // The endpoint was taken from the driver meanwhile.
+                operation.refused(NtStatus::FILE_FORCED_CLOSED)
+            }
+            Err(operation) => match self.home.post(Mail::Submit(self.token, operation)) {
+                Err(Mail::Submit(_, operation)) => operation.refused(NtStatus::FILE_FORCED_CLOSED),
+                _ => None,
+            },
+        };
+        if let Some(event) = event {
+            let mut fx = Effects::new();
+            state.machine.handle(event, &mut fx);
+            state.machine.advance(&mut fx);
+            self.sort_out(&mut state, fx, place, own, mine, acts);
+        }
+    }
+
+    /// Completes a request towards the client. On the home processor's top level only, once that runs.
+    pub(crate) fn deliver(self: &Arc<Self>, completion: Completion) {
+        self.home.tally.completions.fetch_add(1, Ordering::Relaxed);
+        let id = completion.request;
+        let completed = self.produce(completion);
+        let mut state = self.state.lock();
+        let waiter = match state.waiter(id) {
+            Some(Waiter::Callback(_) | Waiter::Forgotten) => state.remove(id),
+            Some(waiter) => Some(std::mem::replace(waiter, Waiter::None)),
+            None => None,
+        };
+        match waiter {
+            Some(Waiter::Callback(callback)) => {
+                drop(state);
+                enter_client(self.home.callback_irql(), || callback(completed));
+            }
+            Some(Waiter::None | Waiter::Waker(_)) => {
+                if let Some(slot) = state.waiter(id) {
+                    *slot = Waiter::Done(Box::new(completed));
+                }
+                drop(state);
+                if let Some(Waiter::Waker(waker)) = waiter {
+                    waker.wake();
+                }
+            }
+            Some(Waiter::Forgotten | Waiter::Done(_)) | None => {
+                drop(state);
+                drop(completed);
+            }
+        }
+    }
+
+    /// Makes what a completion promises: the socket of an accepted connection.
+    fn produce(self: &Arc<Self>, mut completion: Completion) -> Completed {
+        match std::mem::take(&mut completion.outcome) {
+            Outcome::Accepted(accepted) => {
+                let mut state = self.state.lock();
+                let at = state.accept_events.iter().position(|(id, _)| *id == completion.request);
+                let events = at.map(|at| state.accept_events.swap_remove(at).1);
+                drop(state);
+                let (incoming, inspect) = *accepted;
+                let socket = ConnectionSocket::owning(self.adopt(incoming, inspect, events, false));
+                Completed { socket: Some(socket), ..completion.into() }
+            }
+            outcome => {
+                completion.outcome = outcome;
+                if !self.state.lock().socket_connect.take_if(|id| *id == completion.request).is_some() {
+                    return completion.into();
+                }
+                let success = completion.status.is_success();
+                let socket = success.then(|| ConnectionSocket::owning(self.clone()));
+                if !success {
+                    self.close_quietly();
+                }
+                Completed { socket, ..completion.into() }
+            }
+        }
+    }
+
+    /// A callback that was put off.
+    pub(crate) fn call(self: &Arc<Self>, callback: Callback) {
+        let mut acts = Acts::new();
+        acts.push(Act::Call(callback));
+        self.act(acts, self.home.place(), None, &mut None);
+    }
+
+    /// Calls the client's event callback.
+    fn call_client(self: &Arc<Self>, callback: Callback) -> (wsk_core::effect::CallbackKind, Answer) {
+        self.home.tally.callbacks.fetch_add(1, Ordering::Relaxed);
+        let kind = callback.kind();
+        let fallback = callback.default_answer();
+        let irql = self.home.callback_irql();
+        let answer = match callback {
+            Callback::Accept { incoming, inspect } => self.call_accept(incoming, inspect, irql),
+            other => enter_client(irql, || self.call_sink(other, irql)),
+        };
+        (kind, answer.unwrap_or(fallback))
+    }
+
+    fn call_accept(self: &Arc<Self>, incoming: Incoming, inspect: Option<InspectId>, irql: u8) -> Option<Answer> {
+        let accepted = RefCell::new(None);
+        let offer = events::Incoming { connection: Some((incoming, inspect)), listener: self, accepted: &accepted };
+        let listener = ListenSocket::borrowed(self.clone());
+        enter_client(irql, || match self.sink.listen() {
+            Some(events) => events.accept(&listener, offer),
+            None => drop(offer),
+        });
+        Some(match accepted.into_inner() {
+            Some(socket) => {
+                socket.decide(None, |machine, fx| machine.release(fx)); // E-22
+                Answer::Accepted
+            }
+            None => Answer::Rejected,
+        })
+    }
+
+    fn call_sink(self: &Arc<Self>, callback: Callback, irql: u8) -> Answer {
+        let level = if irql == 2 { EventFlags::AT_DISPATCH_LEVEL } else { EventFlags::empty() };
+        match callback {
+            Callback::Receive { list, flags } => {
+                let Some(events) = self.sink.connection() else { return Answer::Done };
+                let ticket = self.home.next_ticket();
+                let account: Arc<dyn Account> = self.clone();
+                let data = Indication::new(list, flags | level, ticket, &account);
+                received(events.receive(&ConnectionSocket::borrowed(self.clone()), data), ticket)
+            }
+            Callback::ReceiveFrom { list, flags } => {
+                let Sink::Datagram(events) = &self.sink else { return Answer::Done };
+                let ticket = self.home.next_ticket();
+                let account: Arc<dyn Account> = self.clone();
+                let datagrams = Datagrams::new(list, flags | level, ticket, &account);
+                match events.receive_from(&DatagramSocket::borrowed(self.clone()), datagrams) {
+                    events::ReceiveFrom::Refused(datagrams) if datagrams.ticket() == ticket => {
+                        let (list, lent) = datagrams.take_back();
+                        Answer::Refused { list, lent }
+                    }
+                    events::ReceiveFrom::Refused(_) | events::ReceiveFrom::Accepted => Answer::Done,
+                }
+            }
+            Callback::Disconnect { flags } => {
+                if let Some(events) = self.sink.connection() {
+                    events.disconnect(&ConnectionSocket::borrowed(self.clone()), flags | level);
+                }
+                Answer::Done
+            }
+            Callback::SendBacklog { ideal } => {
+                if let Some(events) = self.sink.connection() {
+                    events.send_backlog(&ConnectionSocket::borrowed(self.clone()), ideal);
+                }
+                Answer::Done
+            }
+            Callback::Inspect { id, local, remote } => {
+                let Some(events) = self.sink.listen() else { return Answer::Done };
+                let request = InspectRequest { id, local, remote };
+                Answer::Inspected(events.inspect(&ListenSocket::borrowed(self.clone()), &request))
+            }
+            Callback::Abort { id } => {
+                if let Some(events) = self.sink.listen() {
+                    events.abort(&ListenSocket::borrowed(self.clone()), id);
+                }
+                Answer::Done
+            }
+            Callback::Dead(event) => {
+                self.call_dead(event);
+                Answer::Done
+            }
+            Callback::Accept { .. } => Answer::Rejected,
+        }
+    }
+
+    fn call_dead(self: &Arc<Self>, event: DeadEvent) {
+        match (event, &self.sink) {
+            (DeadEvent::ReceiveFrom, Sink::Datagram(events)) => events.dead(&DatagramSocket::borrowed(self.clone())),
+            (DeadEvent::Receive, sink) => {
+                if let Some(events) = sink.connection() {
+                    events.dead(&ConnectionSocket::borrowed(self.clone()));
+                }
+            }
+            (_, sink) => {
+                if let Some(events) = sink.listen() {
+                    events.dead(&ListenSocket::borrowed(self.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// An indication was released, on whatever thread.
+impl Account for Socket {
+    fn released(self: Arc<Self>, capacity: usize) {
+        self.decide(None, |machine, fx| machine.released(capacity, fx));
+    }
+}
+
+/// What a receive callback returned (E-73).
+fn received(answer: events::Receive, ticket: u64) -> Answer {
+    match answer {
+        events::Receive::Partial(data, n) if data.ticket() == ticket && n < data.len() => {
+            let (rest, lent) = data.take_back(n);
+            Answer::Unread { rest, lent }
+        }
+        events::Receive::Refused(data) if data.ticket() == ticket => {
+            let (rest, lent) = data.take_back(0);
+            Answer::Unread { rest, lent }
+        }
+        // Everything accepted; or what came back is not this indication, and is simply released.
+        events::Receive::Accepted | events::Receive::Partial(..) | events::Receive::Refused(_) => Answer::Done,
+    }
+}
+
+/// Whether a completion can be handed to its caller as it is.
+fn is_plain(completion: &Completion) -> bool {
+    !matches!(completion.outcome, Outcome::Accepted(_))
+}
+
+/// Operations worth a try on the caller's thread.
+fn can_try(operation: &Operation) -> bool {
+    match operation {
+        Operation::Send { parts, .. } => parts.len() == 1,
+        Operation::Receive { .. } | Operation::SendTo { .. } => true,
+        _ => false,
+    }
+}
+
+/// Does an operation without waiting: its terminal event, or what is left of it.
+fn attempt(endpoint: &dyn Endpoint, operation: Operation) -> Result<Event, Operation> {
+    match operation {
+        Operation::Send { parts, offset } => {
+            let total = parts[0].len();
+            match endpoint.try_send(&parts[0], offset) {
+                Ok(Some(n)) if offset + n >= total => Ok(Event::SendDone { parts, sent: total, result: Ok(()) }),
+                Ok(n) => Err(Operation::Send { parts, offset: offset + n.unwrap_or(0) }),
+                Err(status) => Ok(Event::SendDone { parts, sent: offset, result: Err(status) }),
+            }
+        }
+        Operation::Receive { mut memory, offset } => match endpoint.try_receive(&mut memory, offset) {
+            Ok(Some(0)) => Ok(Event::ReceiveDone { memory, result: Err(StreamEnd::Fin) }),
+            Ok(Some(n)) => Ok(Event::ReceiveDone { memory, result: Ok(n) }),
+            Ok(None) => Err(Operation::Receive { memory, offset }),
+            Err(status) => Ok(Event::ReceiveDone { memory, result: Err(StreamEnd::Failed(status)) }),
+        },
+        Operation::SendTo { id, memory, remote } => match endpoint.try_send_to(&memory, remote) {
+            Ok(Some(n)) => Ok(Event::SendToDone { id, memory, result: Ok(n) }),
+            Ok(None) => Err(Operation::SendTo { id, memory, remote }),
+            Err(status) => Ok(Event::SendToDone { id, memory, result: Err(status) }),
+        },
+        other => Err(other),
+    }
+}
