@@ -22,6 +22,11 @@ macro_rules! socket_handle {
                 Self { socket, owned: false }
             }
 
+            /// Another handle to the same socket, which does not own it: for a completion callback, say.
+            pub fn reference(&self) -> Self {
+                Self { socket: self.socket.clone(), owned: false }
+            }
+
             /// WskCloseSocket. It completes when every request of the socket has and every callback has returned; after
             /// that nothing of this socket happens any more (F-115). A second close fails with INVALID_HANDLE.
             pub fn close(&self) -> crate::Request<()> {
