@@ -5,7 +5,6 @@
 
 use std::net::SocketAddr;
 
-use smallvec::SmallVec;
 use wsk_abi::flags::EventFlags;
 use wsk_abi::status::NtStatus;
 
@@ -35,11 +34,11 @@ pub enum Effect {
     Call(Callback),
 }
 
-/// The effects of one decision; rarely more than a few.
+/// The effects of one decision; rarely more than a few. Reuse one: it keeps its memory.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// What to do, in order.
-    pub list: SmallVec<[Effect; 4]>,
+    pub list: Vec<Effect>,
     /// Payload bytes copied while deciding (M-5).
     pub copied: usize,
 }

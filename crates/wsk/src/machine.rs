@@ -171,6 +171,14 @@ impl Machine {
         }
     }
 
+    /// Whether it does not read because the client holds too much (E-120).
+    pub(crate) fn is_paused(&mut self) -> bool {
+        match self {
+            Machine::Datagram(m) => m.is_paused(),
+            _ => self.connection().is_some_and(|connection| connection.is_paused()),
+        }
+    }
+
     /// E-22: the accept callback has returned.
     pub(crate) fn release(&mut self, fx: &mut Effects) {
         if let Some(connection) = self.connection() {

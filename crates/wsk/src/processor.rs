@@ -107,8 +107,11 @@ impl Processor {
         if self.at_dispatch { 2 } else { 0 }
     }
 
+    /// A number no other indication of this processor has; taken on the pump only.
     pub(crate) fn next_ticket(&self) -> u64 {
-        self.tickets.fetch_add(1, Ordering::Relaxed)
+        let ticket = self.tickets.load(Ordering::Relaxed);
+        self.tickets.store(ticket + 1, Ordering::Relaxed);
+        ticket
     }
 
     fn address(&self) -> usize {
@@ -173,14 +176,21 @@ pub(crate) struct Pump {
     driver: Box<dyn Driver>,
     reports: Vec<Report>,
     mail: Vec<Mail>,
+    /// The sockets attached to the driver, by the index in their token: the pump's own copy, so that an event takes no lock.
+    attached: Vec<Option<(Token, Arc<Socket>)>>,
     stopping: bool,
+}
+
+/// The index in a token: slotmap's, in the low half.
+fn index(token: Token) -> usize {
+    (token.0 & 0xFFFF_FFFF) as usize
 }
 
 impl Pump {
     pub(crate) fn new(processor: Arc<Processor>, driver: Box<dyn Driver>) -> Self {
         PUMPING.set(processor.address());
         let _ = processor.doorbell.set(driver.doorbell());
-        Self { processor, driver, reports: Vec::new(), mail: Vec::new(), stopping: false }
+        Self { processor, driver, reports: Vec::new(), mail: Vec::new(), attached: Vec::new(), stopping: false }
     }
 
     /// Pumps until stopped and all sockets have ended.
@@ -213,7 +223,20 @@ impl Pump {
         std::mem::swap(&mut self.mail, &mut self.processor.inbox.lock().mail);
         for mail in self.mail.drain(..) {
             match mail {
-                Mail::Submit(token, operation) => self.driver.submit(token, operation),
+                Mail::Submit(token, operation) => {
+                    if matches!(operation, Operation::Attach(_)) {
+                        let at = index(token);
+                        if self.attached.len() <= at {
+                            self.attached.resize_with(at + 1, || None);
+                        }
+                        self.attached[at] = self.processor.find(token).map(|socket| (token, socket));
+                    }
+                    self.driver.submit(token, operation);
+                }
+                Mail::Gone(socket) => {
+                    self.attached[index(socket.token())] = None;
+                    socket.gone();
+                }
                 Mail::Stop => {
                     self.stopping = true;
                     for socket in self.processor.all() {
@@ -230,9 +253,10 @@ impl Pump {
         {
             let mut rest = reports.drain(..).peekable();
             while let Some(report) = rest.next() {
-                let Some(socket) = self.processor.find(report.token) else { continue };
-                // A run of events of one socket is one decision: datagrams and stream data are indicated in lists.
                 let token = report.token;
+                let Some((owner, socket)) = self.attached.get(index(token)).and_then(Option::as_ref) else { continue };
+                debug_assert_eq!(*owner, token, "no event comes after Detached");
+                // A run of events of one socket is one decision: datagrams and stream data are indicated in lists.
                 let more = std::iter::from_fn(|| rest.next_if(|next| next.token == token)).map(|next| next.event);
                 socket.handle(std::iter::once(report.event).chain(more));
             }

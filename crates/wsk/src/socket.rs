@@ -8,11 +8,10 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::{Mutex, MutexGuard};
-use smallvec::SmallVec;
 use wsk_abi::flags::EventFlags;
 use wsk_abi::status::NtStatus;
 use wsk_core::effect::{Callback, DeadEvent, Effect, Effects, InspectId};
@@ -106,12 +105,27 @@ impl Sink {
     }
 }
 
+/// One decision and what follows from it.
+struct Turn {
+    place: Place,
+    /// The caller's own request, whose completion it may have at once.
+    own: Option<RequestId>,
+    mine: Option<Completed>,
+    acts: Acts,
+    /// The socket is gone, and there is no processor to tell.
+    gone: bool,
+}
+
 pub(crate) struct Socket {
     pub(crate) home: Arc<Processor>,
     pub(crate) client: Arc<ClientShared>,
     pub(crate) endpoint: Arc<dyn Endpoint>,
     token: Token,
     sink: Sink,
+    /// Transport memory released by the client that the machine does not know of yet.
+    freed: AtomicUsize,
+    /// The machine stopped reading because the client holds too much (E-120).
+    paused: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -150,6 +164,16 @@ impl State {
         self.waiters.remove(at).map(|(_, waiter)| waiter)
     }
 
+    /// A completion on its way to whoever waits: if nobody does, only its memory is left to release.
+    fn resolve(&mut self, completion: Completion) -> Effect {
+        let plain = is_plain(&completion) && self.socket_connect.is_none();
+        if plain && matches!(self.waiter(completion.request), Some(Waiter::Forgotten)) {
+            self.remove(completion.request);
+            return Effect::Release(completion.memory);
+        }
+        Effect::Complete(completion)
+    }
+
     fn new_request(&mut self, waiter: Waiter) -> RequestId {
         let id = RequestId(self.next_request);
         self.next_request += 1;
@@ -158,16 +182,23 @@ impl State {
     }
 }
 
-/// What is left to do outside the lock.
-enum Act {
-    Try(Operation),
-    Effect(Effect),
-    Deliver(Completion),
-    Call(Callback),
-    Gone,
+thread_local! {
+    /// Lists of effects to use again: deciding allocates nothing in the long run.
+    static SCRATCH: RefCell<Vec<Vec<Effect>>> = const { RefCell::new(Vec::new()) };
 }
 
-type Acts = SmallVec<[Act; 4]>;
+/// An empty list of effects, with memory from an earlier one.
+fn scratch() -> Vec<Effect> {
+    SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default()
+}
+
+fn put_back(list: Vec<Effect>) {
+    debug_assert!(list.is_empty());
+    SCRATCH.with_borrow_mut(|lists| lists.push(list));
+}
+
+/// Effects that are left to do outside the lock. `Submit` here means: try it, or have it refused.
+type Acts = Vec<Effect>;
 
 impl Socket {
     /// Makes a socket and gives its endpoint to the home processor's driver.
@@ -180,7 +211,16 @@ impl Socket {
     ) -> Result<Arc<Self>, NtStatus> {
         let state = State::new(machine);
         let socket = home.enter(|token| {
-            Arc::new(Self { home: home.clone(), client, endpoint, token, sink, state: Mutex::new(state) })
+            Arc::new(Self {
+                home: home.clone(),
+                client,
+                endpoint,
+                token,
+                sink,
+                freed: AtomicUsize::new(0),
+                paused: AtomicBool::new(false),
+                state: Mutex::new(state),
+            })
         });
         match home.post(Mail::Submit(socket.token, Operation::Attach(socket.endpoint.clone()))) {
             Ok(()) => {
@@ -239,6 +279,8 @@ impl Socket {
                 endpoint: incoming.endpoint,
                 token,
                 sink: Sink::None,
+                freed: AtomicUsize::new(0),
+                paused: AtomicBool::new(false),
                 state: Mutex::new(State::new(Machine::Connection(Box::new(machine)))),
             })
         })
@@ -378,6 +420,10 @@ impl Socket {
         self.decide(None, |machine, fx| machine.break_down(fx));
     }
 
+    pub(crate) fn token(&self) -> Token {
+        self.token
+    }
+
     pub(crate) fn is_detached(&self) -> bool {
         self.state.lock().machine.is_detached()
     }
@@ -417,119 +463,134 @@ impl Socket {
         own: Option<RequestId>,
         decide: impl FnOnce(&mut Machine, &mut Effects) -> R,
     ) -> (R, Option<Completed>) {
-        let place = self.home.place();
-        let mut acts = Acts::new();
-        let mut mine = None;
-        let mut fx = Effects::new();
+        let mut turn = Turn { place: self.home.place(), own, mine: None, acts: scratch(), gone: false };
+        let mut fx = Effects { list: scratch(), copied: 0 };
+        self.take_freed(&mut state, &mut fx);
         let result = decide(&mut state.machine, &mut fx);
-        self.sort_out(&mut state, fx, place, own, &mut mine, &mut acts);
+        self.settle_pause(&mut state, &mut fx);
+        self.sort_out(&mut state, &mut fx, &mut turn);
         drop(state);
-        self.act(acts, place, own, &mut mine);
-        (result, mine)
+        if !turn.acts.is_empty() || turn.gone {
+            self.act(&mut fx, &mut turn);
+        }
+        put_back(fx.list);
+        put_back(turn.acts);
+        (result, turn.mine)
     }
 
-    /// Posts what goes to the processor, in order, under the lock; collects what is to be done here.
-    fn sort_out(
-        self: &Arc<Self>,
-        state: &mut State,
-        fx: Effects,
-        place: Place,
-        own: Option<RequestId>,
-        mine: &mut Option<Completed>,
-        acts: &mut Acts,
-    ) {
+    /// Posts what goes to the processor, in order, under the lock; leaves what is to be done here in `turn.acts`.
+    fn sort_out(self: &Arc<Self>, state: &mut State, fx: &mut Effects, turn: &mut Turn) {
         if fx.copied > 0 {
-            self.home.tally.copied.fetch_add(fx.copied as u64, Ordering::Relaxed);
+            self.home.tally.copied.fetch_add(std::mem::take(&mut fx.copied) as u64, Ordering::Relaxed);
         }
         let gone = state.machine.is_gone() && !state.gone;
-        for effect in fx.list {
+        for effect in fx.list.drain(..) {
             match effect {
-                Effect::Submit(operation) if place == Place::Foreign && can_try(&operation) => {
-                    acts.push(Act::Try(operation));
+                Effect::Submit(operation) if turn.place != Place::Foreign || !can_try(&operation) => {
+                    if let Err(Mail::Submit(_, operation)) = self.home.post(Mail::Submit(self.token, operation)) {
+                        turn.acts.push(Effect::Submit(operation)); // no driver: it is refused
+                    }
                 }
-                Effect::Submit(operation) => self.submit(operation, acts),
-                Effect::Complete(completion) if Some(completion.request) == own && is_plain(&completion) => {
+                Effect::Complete(completion) if Some(completion.request) == turn.own && is_plain(&completion) => {
                     state.remove(completion.request);
-                    *mine = Some(completion.into());
+                    turn.mine = Some(completion.into());
                 }
                 // The close completes last: after everything that was posted before (F-115).
-                Effect::Complete(completion) if place == Place::Top && !gone => acts.push(Act::Deliver(completion)),
-                Effect::Complete(completion) => self.post(Mail::Complete(self.clone(), completion), acts),
-                Effect::Call(callback) if place == Place::Top => acts.push(Act::Call(callback)),
-                Effect::Call(callback) => self.post(Mail::Call(self.clone(), callback), acts),
-                other => acts.push(Act::Effect(other)),
+                Effect::Complete(completion) if turn.place == Place::Top && !gone => {
+                    turn.acts.push(state.resolve(completion));
+                }
+                Effect::Complete(completion) => self.post(Mail::Complete(self.clone(), completion), &mut turn.acts),
+                Effect::Call(callback) if turn.place != Place::Top => {
+                    self.post(Mail::Call(self.clone(), callback), &mut turn.acts);
+                }
+                other => turn.acts.push(other),
             }
         }
         if gone {
             state.gone = true;
-            self.post(Mail::Gone(self.clone()), acts);
-        }
-    }
-
-    fn submit(self: &Arc<Self>, operation: Operation, acts: &mut Acts) {
-        if let Err(Mail::Submit(_, operation)) = self.home.post(Mail::Submit(self.token, operation)) {
-            acts.push(Act::Try(operation)); // there is no driver: refused outside the lock
+            turn.gone = self.home.post(Mail::Gone(self.clone())).is_err();
         }
     }
 
     /// Posts mail that calls the client; without a processor it is done here.
     fn post(self: &Arc<Self>, mail: Mail, acts: &mut Acts) {
         match self.home.post(mail) {
-            Ok(()) => {}
-            Err(Mail::Complete(_, completion)) => acts.push(Act::Deliver(completion)),
-            Err(Mail::Call(_, callback)) => acts.push(Act::Call(callback)),
-            Err(_) => acts.push(Act::Gone),
+            Err(Mail::Complete(_, completion)) => acts.push(Effect::Complete(completion)),
+            Err(Mail::Call(_, callback)) => acts.push(Effect::Call(callback)),
+            _ => {}
         }
     }
 
-    fn act(self: &Arc<Self>, mut acts: Acts, place: Place, own: Option<RequestId>, mine: &mut Option<Completed>) {
+    /// Acts outside the lock, until nothing is left of this turn.
+    fn act(self: &Arc<Self>, fx: &mut Effects, turn: &mut Turn) {
         let mut next = 0;
-        while next < acts.len() {
-            let act = std::mem::replace(&mut acts[next], Act::Effect(Effect::Release(Memory::None)));
+        while next < turn.acts.len() {
+            let act = std::mem::replace(&mut turn.acts[next], Effect::Release(Memory::None));
             next += 1;
-            let mut follow = |decide: &mut dyn FnMut(&mut Machine, &mut Effects)| {
-                let mut state = self.state.lock();
-                let mut fx = Effects::new();
-                decide(&mut state.machine, &mut fx);
-                self.sort_out(&mut state, fx, place, own, mine, &mut acts);
-            };
             match act {
-                Act::Deliver(completion) => self.deliver(completion),
-                Act::Gone => self.gone(),
-                Act::Call(callback) => {
-                    let (kind, mut answer) = self.call_client(callback);
-                    follow(&mut |machine, fx| machine.answered(kind, std::mem::replace(&mut answer, Answer::Done), fx));
+                Effect::Complete(completion) => self.deliver(completion),
+                Effect::Call(callback) => {
+                    let (kind, answer) = self.call_client(callback);
+                    self.follow(fx, turn, |machine, fx| machine.answered(kind, answer, fx));
                 }
-                Act::Try(operation) => self.try_now(operation, &mut acts, place, own, mine),
-                Act::Effect(Effect::Bind(local)) => {
+                Effect::Submit(operation) => self.try_now(operation, fx, turn),
+                Effect::Bind(local) => {
                     let result = self.endpoint.bind(local);
-                    follow(&mut |machine, fx| machine.bound(result, fx));
+                    self.follow(fx, turn, |machine, fx| machine.bound(result, fx));
                 }
-                Act::Effect(Effect::Listen) => {
+                Effect::Listen => {
                     let result = self.endpoint.listen();
-                    follow(&mut |machine, fx| machine.listening(result, fx));
+                    self.follow(fx, turn, |machine, fx| machine.listening(result, fx));
                 }
-                Act::Effect(Effect::SampleBacklog) => {
+                Effect::SampleBacklog => {
                     let ideal = self.endpoint.ideal_send_backlog();
-                    follow(&mut |machine, fx| machine.backlog_sampled(ideal, fx));
+                    self.follow(fx, turn, |machine, fx| machine.backlog_sampled(ideal, fx));
                 }
-                Act::Effect(Effect::Discard(incoming)) => incoming.endpoint.discard(true),
-                Act::Effect(Effect::Release(memory)) => drop(memory),
-                Act::Effect(_) => {}
+                Effect::Discard(incoming) => incoming.endpoint.discard(true),
+                Effect::Release(memory) => drop(memory),
             }
+        }
+        turn.acts.clear();
+        if std::mem::take(&mut turn.gone) {
+            self.gone();
+        }
+    }
+
+    /// A further decision of the same turn.
+    fn follow(self: &Arc<Self>, fx: &mut Effects, turn: &mut Turn, decide: impl FnOnce(&mut Machine, &mut Effects)) {
+        let mut state = self.state.lock();
+        self.take_freed(&mut state, fx);
+        decide(&mut state.machine, fx);
+        self.settle_pause(&mut state, fx);
+        self.sort_out(&mut state, fx, turn);
+    }
+
+    /// Tells the machine what the client released since it last decided (E-120).
+    fn take_freed(&self, state: &mut State, fx: &mut Effects) {
+        if self.freed.load(Ordering::SeqCst) > 0 {
+            let freed = self.freed.swap(0, Ordering::SeqCst);
+            state.machine.released(freed, fx);
+        }
+    }
+
+    /// A machine that stops reading at its cap must hear of the next release. One that came between its decision and this
+    /// store is taken here; a later one sees the store.
+    fn settle_pause(&self, state: &mut State, fx: &mut Effects) {
+        loop {
+            let paused = state.machine.is_paused();
+            if paused != self.paused.load(Ordering::Relaxed) {
+                self.paused.store(paused, Ordering::SeqCst);
+            }
+            if !paused || self.freed.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            self.take_freed(state, fx);
         }
     }
 
     /// Tries an operation on the caller's thread; what would have to wait goes to the processor.
-    fn try_now(
-        self: &Arc<Self>,
-        operation: Operation,
-        acts: &mut Acts,
-        place: Place,
-        own: Option<RequestId>,
-        mine: &mut Option<Completed>,
-    ) {
-        let attempt = if place == Place::Foreign { attempt(&*self.endpoint, operation) } else { Err(operation) };
+    fn try_now(self: &Arc<Self>, operation: Operation, fx: &mut Effects, turn: &mut Turn) {
+        let attempt = if turn.place == Place::Foreign { attempt(&*self.endpoint, operation) } else { Err(operation) };
         let mut state = self.state.lock();
         let event = match attempt {
             Ok(event) => Some(event),
@@ -543,16 +604,17 @@ impl Socket {
             },
         };
         if let Some(event) = event {
-            let mut fx = Effects::new();
-            state.machine.handle(event, &mut fx);
-            state.machine.advance(&mut fx);
-            self.sort_out(&mut state, fx, place, own, mine, acts);
+            self.take_freed(&mut state, fx);
+            state.machine.handle(event, fx);
+            state.machine.advance(fx);
+            self.settle_pause(&mut state, fx);
+            self.sort_out(&mut state, fx, turn);
         }
     }
 
     /// Completes a request towards the client. On the home processor's top level only, once that runs.
     pub(crate) fn deliver(self: &Arc<Self>, completion: Completion) {
-        self.home.tally.completions.fetch_add(1, Ordering::Relaxed);
+        count(&self.home.tally.completions);
         let id = completion.request;
         let completed = self.produce(completion);
         let mut state = self.state.lock();
@@ -596,7 +658,8 @@ impl Socket {
             }
             outcome => {
                 completion.outcome = outcome;
-                if !self.state.lock().socket_connect.take_if(|id| *id == completion.request).is_some() {
+                let connect = self.state.lock().socket_connect.take_if(|id| *id == completion.request);
+                if connect.is_none() {
                     return completion.into();
                 }
                 let success = completion.status.is_success();
@@ -611,14 +674,13 @@ impl Socket {
 
     /// A callback that was put off.
     pub(crate) fn call(self: &Arc<Self>, callback: Callback) {
-        let mut acts = Acts::new();
-        acts.push(Act::Call(callback));
-        self.act(acts, self.home.place(), None, &mut None);
+        let (kind, answer) = self.call_client(callback);
+        self.decide(None, |machine, fx| machine.answered(kind, answer, fx));
     }
 
     /// Calls the client's event callback.
     fn call_client(self: &Arc<Self>, callback: Callback) -> (wsk_core::effect::CallbackKind, Answer) {
-        self.home.tally.callbacks.fetch_add(1, Ordering::Relaxed);
+        count(&self.home.tally.callbacks);
         let kind = callback.kind();
         let fallback = callback.default_answer();
         let irql = self.home.callback_irql();
@@ -720,8 +782,17 @@ impl Socket {
 /// An indication was released, on whatever thread.
 impl Account for Socket {
     fn released(self: Arc<Self>, capacity: usize) {
-        self.decide(None, |machine, fx| machine.released(capacity, fx));
+        // The machine looks at the sum when it decides next. Only a machine that waits for it is told (see `paused`).
+        self.freed.fetch_add(capacity, Ordering::SeqCst);
+        if self.paused.load(Ordering::SeqCst) {
+            self.decide(None, |machine, fx| machine.advance(fx));
+        }
     }
+}
+
+/// Counts on the pump, the only writer: no need to be atomic as a whole.
+fn count(tally: &AtomicU64) {
+    tally.store(tally.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 /// What a receive callback returned (E-73).

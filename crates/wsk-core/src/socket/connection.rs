@@ -666,6 +666,11 @@ impl Connection {
         self.receive.advance(fx);
     }
 
+    /// Whether reading has stopped until the client releases something (E-120).
+    pub fn is_paused(&self) -> bool {
+        self.receive.is_paused()
+    }
+
     // ---- the rest ----
 
     fn sample_backlog(&mut self, fx: &mut Effects, at_once: bool) {

@@ -201,6 +201,11 @@ impl DatagramSocket {
         self.queue.len() + self.sends.len()
     }
 
+    /// Whether reading has stopped until the client releases something (E-120).
+    pub fn is_paused(&self) -> bool {
+        self.lent >= self.cap
+    }
+
     /// Datagrams dropped because a static callback refused them, or the refused ones outgrew the buffer (E-90, E-91).
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -623,7 +628,7 @@ impl DatagramSocket {
     }
 
     fn indicate(&mut self, fx: &mut Effects) {
-        if !self.event.is_on() || self.event.is_running() || !self.queue.is_empty() || self.lent >= self.cap {
+        if !self.event.is_on() || self.event.is_running() || !self.queue.is_empty() || self.is_paused() {
             return;
         }
         let Some(first) = self.unread.front() else { return };
@@ -638,7 +643,7 @@ impl DatagramSocket {
     }
 
     fn arm(&mut self, fx: &mut Effects) {
-        let events_want = self.event.is_on() && self.lent < self.cap;
+        let events_want = self.event.is_on() && !self.is_paused();
         let stream_wanted = events_want || (!self.queue.is_empty() && self.reading == Reading::Stream);
         match self.reading {
             Reading::Stream if !stream_wanted => {

@@ -128,6 +128,11 @@ impl ReceivePath {
         self.cap = cap.max(RETENTION_CAP);
     }
 
+    /// Whether the client holds as much as it may.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.lent >= self.cap
+    }
+
     /// Requests in the queue.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
@@ -339,7 +344,7 @@ impl ReceivePath {
     }
 
     fn indicate(&mut self, fx: &mut Effects) {
-        let wanted = self.receive.is_on() && !self.held && self.queue.is_empty() && self.lent < self.cap;
+        let wanted = self.receive.is_on() && !self.held && self.queue.is_empty() && !self.is_paused();
         if self.unread.is_empty() || !wanted || self.disconnect.is_running() {
             return;
         }
@@ -398,7 +403,7 @@ impl ReceivePath {
     /// Brings the transport's reading in line with what is wanted now.
     fn arm(&mut self, fx: &mut Effects) {
         let drain = self.queue.front().map(|head| head.flags.contains(ReceiveFlags::DRAIN));
-        let events_want = self.receive.is_on() && !self.held && self.lent < self.cap && self.unread.is_empty();
+        let events_want = self.receive.is_on() && !self.held && !self.is_paused() && self.unread.is_empty();
         let stream_wanted = self.end.is_none()
             && match drain {
                 Some(drain) => drain || self.reading == Reading::Stream,
