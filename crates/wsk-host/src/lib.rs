@@ -1,4 +1,5 @@
 #![deny(unsafe_code)]
+#![allow(clippy::vec_box)] // pooled boxes keep their address while the kernel, or a client, holds it
 //! The Linux TCP/IP transport of OpenWSK: [`HostTransport`] implements [`wsk_core::transport::Transport`] over the
 //! kernel's sockets, by io_uring or, where that is missing or forbidden, by epoll with the same behaviour.
 //!

@@ -47,10 +47,10 @@ impl Header {
             if name_len == 0 { std::ptr::null_mut() } else { self.name.space().as_mut_ptr().cast() };
         self.message.msg_namelen = name_len as libc::socklen_t;
         self.message.msg_iov = self.pieces.as_mut_ptr();
-        self.message.msg_iovlen = self.pieces.len() as _;
+        self.message.msg_iovlen = self.pieces.len();
         self.message.msg_control =
             if control_len == 0 { std::ptr::null_mut() } else { self.control.as_mut_ptr().cast() };
-        self.message.msg_controllen = control_len as _;
+        self.message.msg_controllen = control_len;
         self.message.msg_flags = 0;
     }
 
@@ -134,7 +134,7 @@ impl Header {
         for (to, from) in bytes.chunks_exact_mut(8).zip(self.control) {
             to.copy_from_slice(&from.to_ne_bytes());
         }
-        let control_len = (self.message.msg_controllen as usize).min(CONTROL_SPACE);
+        let control_len = self.message.msg_controllen.min(CONTROL_SPACE);
         let mut flags = destination_flags(&bytes[..control_len]);
         if self.message.msg_flags & libc::MSG_TRUNC != 0 {
             flags |= ControlFlags::TRUNC;

@@ -91,7 +91,9 @@ pub(crate) fn set(fd: BorrowedFd<'_>, protocol: Protocol, option: TransportOptio
             });
         }
         TransportOption::KeepAlive(on) => sockopt::set_socket_keepalive(fd, on),
-        TransportOption::Broadcast(_) if protocol == Protocol::Tcp => return Err(NtStatus::NOT_SUPPORTED),
+        TransportOption::Broadcast(_) if protocol == Protocol::Tcp => {
+            return Err(NtStatus::NOT_SUPPORTED);
+        }
         TransportOption::Broadcast(on) => sockopt::set_socket_broadcast(fd, on),
         // The kernel doubles the number to leave room for its bookkeeping, so the client gets what it asked for.
         TransportOption::ReceiveBuffer(bytes) => {
@@ -102,6 +104,7 @@ pub(crate) fn set(fd: BorrowedFd<'_>, protocol: Protocol, option: TransportOptio
 }
 
 /// The receive buffer in the client's terms: without the kernel's doubling.
+#[cfg(test)]
 pub(crate) fn receive_buffer(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
     Ok(sockopt::socket_recv_buffer_size(fd)? / 2)
 }

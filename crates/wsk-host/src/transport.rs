@@ -161,12 +161,14 @@ impl HostTransport {
     /// # Errors
     /// As [`HostTransport::new`].
     pub fn with_config(config: Config) -> Result<Self, Error> {
-        let (uring, reason) = match (config.choice, probe::uring(config.switches)) {
-            (Choice::Epoll, _) => (false, "epoll, as asked for".to_owned()),
-            (Choice::Auto, Ok(found)) => (true, format!("io_uring: {found}")),
-            (Choice::Auto, Err(why)) => (false, format!("epoll, because io_uring does not work here: {why}")),
-            (Choice::Uring, Ok(found)) => (true, format!("io_uring, as asked for: {found}")),
-            (Choice::Uring, Err(why)) => return Err(Error::UringUnavailable(why)),
+        let (uring, reason) = match config.choice {
+            Choice::Epoll => (false, "epoll, as asked for".to_owned()),
+            choice => match (probe::uring(config.switches), choice) {
+                (Ok(found), Choice::Uring) => (true, format!("io_uring, as asked for: {found}")),
+                (Ok(found), _) => (true, format!("io_uring: {found}")),
+                (Err(why), Choice::Uring) => return Err(Error::UringUnavailable(why)),
+                (Err(why), _) => (false, format!("epoll, because io_uring does not work here: {why}")),
+            },
         };
         Ok(Self {
             config,

@@ -3,10 +3,10 @@
 //! Submitting only notes an operation and queues its socket. A poll gives every queued socket a bounded turn, so that
 //! none starves the rest.
 
+mod socket;
 mod step;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,9 +17,9 @@ use rustix::io::Errno;
 use slotmap::{Key, KeyData, SlotMap};
 use wsk_abi::status::NtStatus;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{
-    Doorbell, Driver, Endpoint, Event, Gather, Hangup, IncomingId, Operation, Report, SendId, StreamEnd, Token,
-};
+use wsk_core::transport::{Doorbell, Driver, Event, IncomingId, Operation, Report, Token};
+
+use socket::{Connecting, Sending, Shutting, Socket};
 
 use crate::background::Background;
 use crate::bell::Bell;
@@ -55,55 +55,6 @@ struct IncomingWatch {
     endpoint: Arc<HostEndpoint>,
 }
 
-/// A connect on its way.
-#[derive(Clone, Copy)]
-enum Connecting {
-    Wanted(SocketAddr),
-    Started,
-}
-
-/// A shutdown on its way.
-#[derive(Clone, Copy)]
-enum Shutting {
-    Wanted,
-    Started,
-}
-
-/// A stream send on its way.
-struct Sending {
-    parts: Gather,
-    sent: usize,
-    total: usize,
-}
-
-/// An attached endpoint, what it is asked to do, and what the kernel last said of it.
-struct Socket {
-    endpoint: Arc<HostEndpoint>,
-    /// Tells a new socket from an old one with the same index.
-    serial: u32,
-    /// It could not be registered.
-    broken: Option<NtStatus>,
-    readable: bool,
-    writable: bool,
-    gone: bool,
-    error: bool,
-    /// Something was reported since the shutdown was looked at.
-    poked: bool,
-    queued: bool,
-    starving: bool,
-    accept: bool,
-    connect: Option<Connecting>,
-    stream: bool,
-    receive: Option<(Memory, usize)>,
-    send: Option<Sending>,
-    watch: bool,
-    shutdown: Option<Shutting>,
-    datagrams: bool,
-    receive_from: Option<Memory>,
-    sends_to: VecDeque<(SendId, Memory, SocketAddr)>,
-    watches: Vec<(IncomingId, WatchKey)>,
-}
-
 /// A pool and its free buffers.
 struct Store {
     pool: Pool,
@@ -119,7 +70,7 @@ impl Store {
     /// A free buffer, of a larger pool if need be. `None`: the bound is reached.
     fn take(&mut self) -> Option<Box<PoolLease>> {
         if self.free.is_empty() {
-            self.pool.take_returned(&mut self.free, false);
+            self.pool.take_returned(&mut self.free, true); // the next one rings if none is left
         }
         if self.free.is_empty() {
             let _ = self.pool.grow(|lease| self.free.push(lease)); // no memory is like no buffer
@@ -242,7 +193,9 @@ impl EpollDriver {
 
     /// Ends the watch of an incoming connection.
     fn end_watch(&mut self, key: WatchKey, gone: bool) {
-        let Some(watch) = self.watches.remove(key) else { return };
+        let Some(watch) = self.watches.remove(key) else {
+            return;
+        };
         self.kit.stats.add(1);
         let _ = watch.endpoint.with_fd(|fd| {
             let _ = epoll::delete(&self.epoll, fd);
@@ -256,7 +209,9 @@ impl EpollDriver {
     }
 
     fn unwatch(&mut self, token: Token, id: IncomingId) {
-        let Some(socket) = self.sockets.get(token) else { return };
+        let Some(socket) = self.sockets.get(token) else {
+            return;
+        };
         if let Some(key) = socket.watches.iter().find(|watch| watch.0 == id).map(|watch| watch.1) {
             self.end_watch(key, false);
         }
@@ -299,7 +254,9 @@ impl EpollDriver {
             Operation::ReceiveFromStart => socket.datagrams = true,
             Operation::ReceiveFrom(memory) => socket.receive_from = Some(memory),
             Operation::SendTo { id, memory, remote } => socket.sends_to.push_back((id, memory, remote)),
-            Operation::WatchIncoming(id, endpoint) => return self.watch_incoming(token, id, own(endpoint)),
+            Operation::WatchIncoming(id, endpoint) => {
+                return self.watch_incoming(token, id, own(endpoint));
+            }
             _ => unreachable!("submit takes care of the rest"),
         }
         enqueue(&mut self.queue, token, socket);
@@ -307,7 +264,9 @@ impl EpollDriver {
 
     /// Ends one operation that was asked to end.
     fn cancel(&mut self, token: Token, operation: &Operation) {
-        let Some(socket) = self.sockets.get_mut(token) else { return };
+        let Some(socket) = self.sockets.get_mut(token) else {
+            return;
+        };
         let event = match operation {
             Operation::AcceptStop => socket.take_accept(),
             Operation::ConnectCancel => socket.take_connect(),
@@ -324,7 +283,9 @@ impl EpollDriver {
     }
 
     fn detach(&mut self, token: Token, abort: bool) {
-        let Some(socket) = self.sockets.get(token) else { return };
+        let Some(socket) = self.sockets.get(token) else {
+            return;
+        };
         for (_, key) in socket.watches.clone() {
             self.end_watch(key, false);
         }
@@ -364,7 +325,9 @@ impl EpollDriver {
             }
             store.pool.take_returned(&mut store.free, true);
             for _ in 0..store.free.len() {
-                let Some(token) = store.starving.pop_front() else { break };
+                let Some(token) = store.starving.pop_front() else {
+                    break;
+                };
                 if let Some(socket) = self.sockets.get_mut(token) {
                     socket.starving = false;
                     enqueue(&mut self.queue, token, socket);
@@ -376,8 +339,12 @@ impl EpollDriver {
     /// Gives turns to the sockets that are queued now.
     fn run(&mut self, reports: &mut Vec<Report>) {
         for _ in 0..self.queue.len().min(TURNS) {
-            let Some(token) = self.queue.pop_front() else { break };
-            let Some(socket) = self.sockets.get_mut(token) else { continue };
+            let Some(token) = self.queue.pop_front() else {
+                break;
+            };
+            let Some(socket) = self.sockets.get_mut(token) else {
+                continue;
+            };
             socket.queued = false;
             if step::step(token, socket, &mut self.kit, reports) {
                 enqueue(&mut self.queue, token, socket);
@@ -414,7 +381,9 @@ impl EpollDriver {
             self.end_watch(KeyData::from_ffi(data & !WATCH).into(), true);
             return;
         }
-        let Some((token, socket)) = self.sockets.at(data as u32) else { return };
+        let Some((token, socket)) = self.sockets.at(data as u32) else {
+            return;
+        };
         if u64::from(socket.serial) != data >> 32 {
             return;
         }
@@ -431,54 +400,6 @@ impl EpollDriver {
 fn enqueue(queue: &mut VecDeque<Token>, token: Token, socket: &mut Socket) {
     if !std::mem::replace(&mut socket.queued, true) {
         queue.push_back(token);
-    }
-}
-
-/// Ends of operations that were asked to end: the event, if there was such an operation.
-impl Socket {
-    fn take_accept(&mut self) -> Option<Event> {
-        std::mem::take(&mut self.accept).then_some(Event::AcceptStopped(Ok(())))
-    }
-
-    fn take_connect(&mut self) -> Option<Event> {
-        Some(Event::Connected(match self.connect.take()? {
-            Connecting::Wanted(_) => Err(NtStatus::CANCELLED),
-            Connecting::Started => step::connect_outcome(self).unwrap_or_else(|| {
-                self.endpoint.undo_connect();
-                Err(NtStatus::CANCELLED)
-            }),
-        }))
-    }
-
-    fn take_stream(&mut self) -> Option<Event> {
-        std::mem::take(&mut self.stream).then_some(Event::ReceiveStopped(StreamEnd::Stopped))
-    }
-
-    fn take_receive(&mut self) -> Option<Event> {
-        let (memory, _) = self.receive.take()?;
-        Some(Event::ReceiveDone { memory, result: Err(StreamEnd::Stopped) })
-    }
-
-    fn take_send(&mut self) -> Option<Event> {
-        let Sending { parts, sent, .. } = self.send.take()?;
-        Some(Event::SendDone { parts, sent, result: Err(NtStatus::CANCELLED) })
-    }
-
-    fn take_watch(&mut self) -> Option<Event> {
-        std::mem::take(&mut self.watch).then_some(Event::Hangup(Hangup::Cancelled))
-    }
-
-    fn take_shutdown(&mut self) -> Option<Event> {
-        self.shutdown.take().map(|_| Event::ShutdownDone(Err(NtStatus::CANCELLED)))
-    }
-
-    fn take_datagrams(&mut self) -> Option<Event> {
-        std::mem::take(&mut self.datagrams).then_some(Event::DatagramsStopped(Ok(())))
-    }
-
-    fn take_receive_from(&mut self) -> Option<Event> {
-        let memory = self.receive_from.take()?;
-        Some(Event::ReceiveFromDone { memory, result: Err(NtStatus::CANCELLED) })
     }
 }
 

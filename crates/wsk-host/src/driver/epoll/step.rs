@@ -7,7 +7,8 @@ use rustix::net::{self, RecvFlags, SocketFlags};
 use wsk_abi::status::NtStatus;
 use wsk_core::transport::{Datagram, DatagramInfo, Endpoint, Event, Report, StreamEnd, Token};
 
-use super::{Connecting, Kit, Sending, Shutting, Socket};
+use super::Kit;
+use super::socket::{Connecting, Sending, Shutting, Socket};
 use crate::driver::incoming;
 use crate::endpoint::FinState;
 use crate::{errno, message, sockopt};
@@ -342,7 +343,9 @@ fn send_to(socket: &mut Socket, report: &mut impl FnMut(Event)) {
     let mut left = SENDS;
     while socket.writable && left > 0 {
         left -= 1;
-        let Some((id, memory, remote)) = socket.sends_to.pop_front() else { return };
+        let Some((id, memory, remote)) = socket.sends_to.pop_front() else {
+            return;
+        };
         let result = match socket.endpoint.try_send_to(&memory, remote) {
             Ok(Some(n)) => Ok(n),
             Ok(None) => {

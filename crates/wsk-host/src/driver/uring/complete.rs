@@ -9,9 +9,10 @@ use wsk_abi::flags::ControlFlags;
 use wsk_abi::status::NtStatus;
 use wsk_core::transport::{Datagram, DatagramInfo, Event, Hangup, Report, StreamEnd};
 
+use super::op::Work;
 use super::{
-    CANCEL, DOORBELL, NAME_SPACE, NOTHING, OUT_HEADER, OpKey, PAYLOAD, SPARE_HEADERS, UringDriver, Work,
-    doorbell_entry, key_of,
+    CANCEL, DOORBELL, NAME_SPACE, NOTHING, OUT_HEADER, OpKey, PAYLOAD, SPARE_HEADERS, UringDriver, doorbell_entry,
+    key_of,
 };
 use crate::driver::incoming;
 use crate::endpoint::FinState;
@@ -204,7 +205,9 @@ impl UringDriver {
 
     fn on_hangup(&mut self, key: OpKey, mask: i32) -> Next {
         let (gone, error) = (mask & i32::from(libc::POLLRDHUP | libc::POLLHUP), mask & i32::from(libc::POLLERR));
-        let Some(socket) = self.sockets.get(self.ops[key].token) else { return Next::End(End::Stopped) };
+        let Some(socket) = self.sockets.get(self.ops[key].token) else {
+            return Next::End(End::Stopped);
+        };
         match socket.endpoint.hangup(gone != 0, error != 0) {
             Some(seen) => Next::End(End::Saw(seen)),
             None => Next::Again,
@@ -245,7 +248,9 @@ impl UringDriver {
         if result < 0 {
             return self.on_error(key, -result);
         }
-        let Some(socket) = self.sockets.get(op.token) else { return Next::End(End::Stopped) };
+        let Some(socket) = self.sockets.get(op.token) else {
+            return Next::End(End::Stopped);
+        };
         let outcome = match socket.endpoint.fin_state() {
             FinState::Pending if more => return Next::Leave,
             FinState::Pending if op.stop => return Next::End(End::Stopped),
@@ -287,8 +292,7 @@ impl UringDriver {
     fn starve(&mut self, key: OpKey) {
         let datagrams = matches!(self.ops[key].work, Work::Datagrams);
         let buffers = if datagrams { &mut self.datagrams } else { &mut self.streams };
-        // Other operations of this batch may have found none too, though some are back by now.
-        if buffers.take_returned() > 0 || buffers.grow().unwrap_or(false) {
+        if buffers.replenish() {
             self.arm(key);
         } else {
             buffers.starving.push_back(key);
@@ -307,7 +311,9 @@ impl UringDriver {
         let token = op.token;
         let mut header = op.header;
         let kind = op.work.kind();
-        let Some(socket) = self.sockets.get_mut(token) else { return };
+        let Some(socket) = self.sockets.get_mut(token) else {
+            return;
+        };
         match (&op.work, kind) {
             (_, Some(kind)) => socket.ops[kind as usize] = None,
             (Work::WatchIncoming { endpoint, .. }, _) => {
@@ -366,7 +372,10 @@ impl UringDriver {
             })),
             Work::Connect => {
                 let result = match end {
-                    End::Done(_) => Ok(endpoint.on_connected()),
+                    End::Done(_) => {
+                        endpoint.on_connected();
+                        Ok(())
+                    }
                     End::Errno(errno) => Err(errno::on_connect(errno)),
                     _ => Err(NtStatus::CANCELLED),
                 };

@@ -4,6 +4,7 @@
 //! (promise 4). A poll makes one system call, or none when completions are there and nothing is to be submitted.
 
 mod complete;
+mod op;
 mod ring;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use wsk_abi::status::NtStatus;
 use wsk_core::memory::Memory;
 use wsk_core::transport::{Doorbell, Driver, Event, Gather, IncomingId, Operation, Report, SendId, Token};
 
+use op::{KINDS, Kind, Op, Socket, Work};
 pub(crate) use ring::{BufferRing, Flavour, Ring};
 
 use crate::address::NAME_SPACE;
@@ -24,7 +26,7 @@ use crate::background::Background;
 use crate::bell::Bell;
 use crate::driver::{Table, own, refuse};
 use crate::endpoint::{FinState, HostEndpoint};
-use crate::message::{self, CONTROL_SPACE, Header};
+use crate::message::{CONTROL_SPACE, Header};
 use crate::pool::Shared;
 use crate::stats::Stats;
 use crate::transport::Config;
@@ -57,77 +59,6 @@ const DATAGRAMS: u16 = 1;
 slotmap::new_key_type! {
     /// An operation in flight.
     pub(crate) struct OpKey;
-}
-
-/// The kinds of operation of which an endpoint has at most one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Accept,
-    Connect,
-    Stream,
-    Receive,
-    Send,
-    Watch,
-    Shutdown,
-    Datagrams,
-    ReceiveFrom,
-}
-
-const KINDS: usize = 9;
-
-/// What an operation does, and the memory it holds.
-enum Work {
-    Accept,
-    WatchIncoming { id: IncomingId, endpoint: Arc<HostEndpoint> },
-    Connect,
-    Stream,
-    Receive { memory: Memory, offset: usize },
-    Send { parts: Gather, sent: usize, total: usize },
-    Watch,
-    Shutdown { reported: bool },
-    Datagrams,
-    ReceiveFrom { memory: Memory },
-    SendTo { id: SendId, memory: Memory },
-}
-
-impl Work {
-    fn kind(&self) -> Option<Kind> {
-        Some(match self {
-            Work::Accept => Kind::Accept,
-            Work::Connect => Kind::Connect,
-            Work::Stream => Kind::Stream,
-            Work::Receive { .. } => Kind::Receive,
-            Work::Send { .. } => Kind::Send,
-            Work::Watch => Kind::Watch,
-            Work::Shutdown { .. } => Kind::Shutdown,
-            Work::Datagrams => Kind::Datagrams,
-            Work::ReceiveFrom { .. } => Kind::ReceiveFrom,
-            Work::WatchIncoming { .. } | Work::SendTo { .. } => return None,
-        })
-    }
-}
-
-/// An operation in flight.
-struct Op {
-    token: Token,
-    fd: RawFd,
-    /// It was asked to end.
-    stop: bool,
-    /// It waits for buffers; the kernel knows nothing of it.
-    parked: bool,
-    header: Option<Box<Header>>,
-    work: Work,
-}
-
-/// An attached endpoint.
-struct Socket {
-    endpoint: Arc<HostEndpoint>,
-    fd: RawFd,
-    ops: [Option<OpKey>; KINDS],
-    watches: Vec<(IncomingId, OpKey)>,
-    sends_to: u32,
-    in_flight: u32,
-    detach: Option<bool>,
 }
 
 /// The io_uring driver of one processor.
@@ -205,60 +136,6 @@ impl UringDriver {
         self.arm(key);
     }
 
-    /// Hands an operation to the kernel, for the first time or again.
-    fn arm(&mut self, key: OpKey) {
-        let op = &mut self.ops[key];
-        op.parked = false;
-        let fd = Fd(op.fd);
-        let header = &mut op.header;
-        let entry = match &mut op.work {
-            Work::Accept => opcode::AcceptMulti::new(fd).flags(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC).build(),
-            Work::WatchIncoming { .. } | Work::Watch => {
-                opcode::PollAdd::new(fd, (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32).build()
-            }
-            Work::Connect => {
-                let (name, len) = header.as_ref().expect("a connect has a header").name();
-                opcode::Connect::new(fd, name.cast(), len).build()
-            }
-            Work::Stream => opcode::RecvMulti::new(fd, self.streams.group()).build(),
-            Work::Receive { memory, offset } => match message::single_piece_mut(memory, *offset) {
-                Some((base, len)) => opcode::Recv::new(fd, base, len as u32).build(),
-                None => {
-                    let header = header.get_or_insert_with(|| self.spare.pop().unwrap_or_else(Header::new));
-                    header.for_receive(memory, *offset);
-                    opcode::RecvMsg::new(fd, header.message_mut()).build()
-                }
-            },
-            Work::Send { parts, sent, .. } => {
-                let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
-                match message::single_piece(parts, *sent) {
-                    Some((base, len)) => opcode::Send::new(fd, base, len as u32).flags(flags).build(),
-                    None => {
-                        let header = header.get_or_insert_with(|| self.spare.pop().unwrap_or_else(Header::new));
-                        header.for_send(parts, *sent);
-                        opcode::SendMsg::new(fd, header.message()).flags(flags as u32).build()
-                    }
-                }
-            }
-            // Edge-triggered and multishot: the kernel wakes pollers when our FIN is acknowledged.
-            Work::Shutdown { .. } => opcode::PollAdd::new(fd, libc::POLLOUT as u32).multi(true).build(),
-            Work::Datagrams => {
-                let header = header.as_ref().expect("datagrams have a header");
-                opcode::RecvMsgMulti::new(fd, header.message(), self.datagrams.group()).build()
-            }
-            Work::ReceiveFrom { memory } => {
-                let header = header.as_mut().expect("a datagram has a header");
-                header.for_receive_from(memory);
-                opcode::RecvMsg::new(fd, header.message_mut()).build()
-            }
-            Work::SendTo { .. } => {
-                let header = header.as_ref().expect("a datagram has a header");
-                opcode::SendMsg::new(fd, header.message()).flags(libc::MSG_NOSIGNAL as u32).build()
-            }
-        };
-        self.ring.push(&entry.user_data(key.data().as_ffi()));
-    }
-
     /// Asks for the end of an operation. One that the kernel does not know of ends here.
     fn cancel(&mut self, key: OpKey) {
         let op = &mut self.ops[key];
@@ -285,14 +162,18 @@ impl UringDriver {
     }
 
     fn unwatch(&mut self, token: Token, id: IncomingId) {
-        let Some(socket) = self.sockets.get(token) else { return };
+        let Some(socket) = self.sockets.get(token) else {
+            return;
+        };
         if let Some(key) = socket.watches.iter().find(|watch| watch.0 == id).map(|watch| watch.1) {
             self.cancel(key);
         }
     }
 
     fn detach(&mut self, token: Token, abort: bool) {
-        let Some(socket) = self.sockets.get_mut(token) else { return };
+        let Some(socket) = self.sockets.get_mut(token) else {
+            return;
+        };
         if socket.detach.is_some() {
             return;
         }
@@ -315,7 +196,9 @@ impl UringDriver {
 
     /// One operation less; the last one of a socket that is being detached closes it.
     fn let_go(&mut self, token: Token, reports: &mut Vec<Report>) {
-        let Some(socket) = self.sockets.get_mut(token) else { return };
+        let Some(socket) = self.sockets.get_mut(token) else {
+            return;
+        };
         socket.in_flight -= 1;
         if socket.in_flight > 0 {
             return;
@@ -400,7 +283,9 @@ impl UringDriver {
     }
 
     fn cancel_shutdown(&mut self, token: Token) {
-        let Some(key) = self.sockets.get(token).and_then(|socket| socket.ops[Kind::Shutdown as usize]) else { return };
+        let Some(key) = self.sockets.get(token).and_then(|socket| socket.ops[Kind::Shutdown as usize]) else {
+            return;
+        };
         if let Work::Shutdown { reported } = &mut self.ops[key].work
             && !std::mem::replace(reported, true)
         {
@@ -445,7 +330,9 @@ impl UringDriver {
             let mut count = buffers.take_returned();
             while count > 0 {
                 let buffers = if datagrams { &mut self.datagrams } else { &mut self.streams };
-                let Some(key) = buffers.starving.pop_front() else { break };
+                let Some(key) = buffers.starving.pop_front() else {
+                    break;
+                };
                 if self.ops.get(key).is_some_and(|op| op.parked) {
                     self.arm(key);
                     count -= 1;

@@ -56,6 +56,10 @@ pub(super) struct Completion {
 /// A ring of one thread.
 pub(crate) struct Ring {
     ring: IoUring,
+    /// Completions taken while entries were queued, because the kernel wanted room for more.
+    early: Vec<Completion>,
+    /// What went wrong where it could not be reported.
+    broken: Option<io::Error>,
     stats: Arc<Stats>,
 }
 
@@ -74,7 +78,7 @@ impl Ring {
                 }
             }
             match outcome {
-                Ok((ring, flavour)) => return Ok((Self { ring, stats }, flavour)),
+                Ok((ring, flavour)) => return Ok((Self { ring, early: Vec::new(), broken: None, stats }, flavour)),
                 Err(e) if e.raw_os_error() == Some(libc::ENOMEM) && size > 64 => size /= 2,
                 Err(e) => return Err(e),
             }
@@ -115,8 +119,18 @@ impl Ring {
             if unsafe { self.ring.submission().push(entry) }.is_ok() {
                 return;
             }
-            if self.enter_raw(0, None).is_err() {
-                std::thread::yield_now(); // out of kernel memory for a moment
+            match self.enter_raw(0, None).map_err(|e| (e.raw_os_error(), e)) {
+                Ok(()) | Err((Some(libc::EINTR), _)) => {}
+                Err((Some(libc::EBUSY), _)) => {
+                    let mut early = std::mem::take(&mut self.early);
+                    self.take_completions(&mut early);
+                    self.early = early;
+                }
+                Err((Some(libc::EAGAIN), _)) => std::thread::yield_now(), // out of kernel memory for a moment
+                Err((_, e)) => {
+                    self.broken = Some(e); // the next enter tells
+                    return;
+                }
             }
         }
     }
@@ -124,13 +138,16 @@ impl Ring {
     /// Submits what is queued, runs what the kernel has deferred, and with `wait` waits for a completion or `timeout`.
     /// Makes no system call when there is nothing to do.
     pub(super) fn enter(&mut self, wait: bool, timeout: Option<Duration>) -> io::Result<()> {
-        let has_completions = !self.ring.completion().is_empty();
+        if let Some(e) = self.broken.take() {
+            return Err(e);
+        }
+        let has_completions = !self.early.is_empty() || !self.ring.completion().is_empty();
         let queue = self.ring.submission();
-        let idle = queue.is_empty() && !(queue.cq_overflow() && !has_completions);
-        let deferred = queue.taskrun();
+        let queued = !queue.is_empty();
+        let held_back = queue.taskrun() || queue.cq_overflow();
         drop(queue);
         let wait = wait && !has_completions;
-        if idle && !wait && (has_completions || !deferred) {
+        if !queued && !wait && (has_completions || !held_back) {
             return Ok(());
         }
         match self.enter_raw(u32::from(wait), timeout.filter(|_| wait)) {
@@ -164,6 +181,11 @@ impl Ring {
 
     /// Moves completions to `into`, as many as one go allows.
     pub(super) fn reap(&mut self, into: &mut Vec<Completion>) {
+        into.append(&mut self.early);
+        self.take_completions(into);
+    }
+
+    fn take_completions(&mut self, into: &mut Vec<Completion>) {
         let queue = self.ring.completion();
         into.extend(queue.take(BATCH).map(|entry| Completion {
             user_data: entry.user_data(),
@@ -181,6 +203,8 @@ pub(crate) struct BufferRing {
     group: u16,
     /// The leases whose buffers are in the ring, by number.
     slots: Vec<Option<Box<PoolLease>>>,
+    /// How many there are, as far as completions have told.
+    left: usize,
     pool: Pool,
     scratch: Vec<Box<PoolLease>>,
     /// Operations that found no buffer.
@@ -213,6 +237,7 @@ impl BufferRing {
                         tail: 0,
                         group,
                         slots: Vec::new(),
+                        left: 0,
                         pool: Pool::new(size, first, most, bell),
                         scratch: Vec::new(),
                         starving: VecDeque::new(),
@@ -278,6 +303,7 @@ impl BufferRing {
             self.slots.resize_with(slot + 1, || None);
         }
         self.slots[slot] = Some(lease);
+        self.left += 1;
     }
 
     fn publish(&mut self) {
@@ -291,7 +317,14 @@ impl BufferRing {
 
     /// The buffer that a completion names.
     pub(super) fn take(&mut self, id: u16) -> Box<PoolLease> {
+        self.left -= 1;
         self.slots[usize::from(id)].take().expect("the kernel hands out buffers that it was given")
+    }
+
+    /// Finds buffers for an operation that met none: some that came back in the meantime, or new ones.
+    pub(super) fn replenish(&mut self) -> bool {
+        self.take_returned();
+        self.left > 0 || self.grow().unwrap_or(false)
     }
 
     /// Gives an unused buffer back.
