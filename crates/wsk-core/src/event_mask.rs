@@ -152,6 +152,15 @@ impl EventSwitch {
         }
     }
 
+    /// [`EventSwitch::end`] when nothing follows from it: the event is on and nobody waits. `false`: nothing was done.
+    pub(crate) fn end_quietly(&mut self) -> bool {
+        let quiet = self.running == 1 && self.position == Position::On && self.waiting.is_empty();
+        if quiet {
+            self.running = 0;
+        }
+        quiet
+    }
+
     /// A stream indication was refused or cut short (E-73).
     pub fn stop(&mut self) {
         if self.position == Position::On {

@@ -15,19 +15,13 @@ pub enum Answer {
     Done,
     /// WskReceiveEvent left bytes unread: partial acceptance, DATA_NOT_ACCEPTED or any other failure. Indications stop
     /// until a WskReceive (E-73, E-75).
-    Unread {
-        /// The bytes not accepted, in stream order.
-        rest: BufferList,
-        /// Transport memory of the whole indication, which is not lent any more.
-        lent: usize,
-    },
-    /// WskReceiveFromEvent returned DATA_NOT_ACCEPTED (E-90, E-91).
-    Refused {
-        /// All datagrams of the indication.
-        list: DatagramList,
-        /// Transport memory of the whole indication, which is not lent any more.
-        lent: usize,
-    },
+    ///
+    /// The bytes not accepted, in stream order; and the transport memory of the whole indication, which is not lent any
+    /// more.
+    Unread(Box<(BufferList, usize)>),
+    /// WskReceiveFromEvent returned DATA_NOT_ACCEPTED (E-90, E-91): all datagrams of the indication, and its transport
+    /// memory, which is not lent any more.
+    Refused(Box<(DatagramList, usize)>),
     /// WskAcceptEvent returned STATUS_SUCCESS.
     Accepted,
     /// WskAcceptEvent returned anything else (E-54).

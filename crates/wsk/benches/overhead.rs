@@ -4,8 +4,7 @@
 //! (callgrind): no system call is made per request.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use wsk::transport::{
@@ -81,7 +80,7 @@ impl Lease for NullLease {
 struct NullDriver {
     connections: usize,
     requests: u64,
-    done: Arc<AtomicU64>,
+    done: mpsc::Sender<()>,
     sends: Vec<(Token, wsk::transport::Gather)>,
     ready: Vec<Token>,
     accepting: Option<Token>,
@@ -127,7 +126,7 @@ impl Driver for NullDriver {
             reports.push(Report { token, event: Event::Detached });
         }
         for (token, parts) in self.sends.drain(..) {
-            self.requests -= 1;
+            self.requests = self.requests.saturating_sub(1);
             if self.requests > 0 {
                 self.ready.push(token);
             }
@@ -136,7 +135,7 @@ impl Driver for NullDriver {
         }
         if self.requests == 0 {
             self.ready.clear();
-            self.done.store(1, Ordering::SeqCst);
+            let _ = self.done.send(());
         }
         for token in self.ready.drain(..) {
             let recycled = self.pool.lock().pop();
@@ -160,7 +159,7 @@ impl Driver for NullDriver {
 struct NullTransport {
     connections: usize,
     requests: u64,
-    done: Arc<AtomicU64>,
+    done: mpsc::Sender<()>,
 }
 
 impl Transport for NullTransport {
@@ -209,8 +208,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse::<u64>().ok());
     let requests = numbers.next().unwrap_or(2_000_000);
     let connections = numbers.next().unwrap_or(64) as usize;
-    let done = Arc::new(AtomicU64::new(0));
-    let transport = NullTransport { connections, requests, done: done.clone() };
+    let (done, finished) = mpsc::channel();
+    let transport = NullTransport { connections, requests, done };
     let provider = Provider::builder().transport(Arc::new(transport)).start()?;
     let registration = Registration::register(&provider, ClientDispatch::default());
     let client = registration.capture(WaitTimeout::NoWait)?;
@@ -218,9 +217,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = client.listen_socket(Family::V4, Some(Arc::new(Accept(Arc::new(Echo)))))?;
     let start = Instant::now();
     listener.bind("127.0.0.1:1".parse()?).wait()?;
-    while done.load(Ordering::SeqCst) == 0 {
-        std::thread::yield_now();
-    }
+    finished.recv()?;
     let ns = start.elapsed().as_nanos() as f64 / requests as f64;
     println!("{connections} connections, {requests} requests: {ns:.0} ns of the subsystem per request");
     Ok(())

@@ -45,11 +45,7 @@ impl ConnectionSocket {
 
     /// WskSend with flags: NODELAY, which is always in effect; OOB is NOT_SUPPORTED (F-160).
     pub fn send_with(&self, data: impl Into<Memory>, flags: SendFlags) -> Request<Transfer> {
-        let memory = data.into();
-        self.socket.request(|machine, id, fx| match machine.connection() {
-            Some(connection) => connection.send(id, memory, flags, fx),
-            None => refuse(id, fx),
-        })
+        self.socket.send(data.into(), flags)
     }
 
     /// WskReceive into `buffer` (its length, not its capacity): completes with what is there, at least one byte; 0 bytes

@@ -250,17 +250,28 @@ impl Pump {
 
     fn dispatch(&mut self) {
         let mut reports = std::mem::take(&mut self.reports);
-        {
-            let mut rest = reports.drain(..).peekable();
-            while let Some(report) = rest.next() {
-                let token = report.token;
-                let Some((owner, socket)) = self.attached.get(index(token)).and_then(Option::as_ref) else { continue };
-                debug_assert_eq!(*owner, token, "no event comes after Detached");
-                // A run of events of one socket is one decision: datagrams and stream data are indicated in lists.
-                let more = std::iter::from_fn(|| rest.next_if(|next| next.token == token)).map(|next| next.event);
-                socket.handle(std::iter::once(report.event).chain(more));
-            }
+        let mut rest = reports.drain(..);
+        let mut next = rest.next();
+        while let Some(Report { token, event }) = next.take() {
+            let Some((owner, socket)) = self.attached.get(index(token)).and_then(Option::as_ref) else {
+                next = rest.next();
+                continue;
+            };
+            debug_assert_eq!(*owner, token, "no event comes after Detached");
+            next = rest.next();
+            let alone = next.as_ref().is_none_or(|next| next.token != token);
+            let event = match if alone { socket.handle_straight(event) } else { Err(event) } {
+                Ok(()) => continue,
+                Err(event) => event,
+            };
+            // A run of events of one socket is one decision: datagrams and stream data are indicated in lists.
+            socket.handle_run(event, || {
+                let same = next.take_if(|next| next.token == token)?;
+                next = rest.next();
+                Some(same.event)
+            });
         }
+        drop(rest);
         self.reports = reports;
     }
 
@@ -277,7 +288,7 @@ impl Pump {
                 Mail::Submit(token, operation) => {
                     let event = operation.refused(NtStatus::FILE_FORCED_CLOSED);
                     if let (Some(socket), Some(event)) = (self.processor.find(token), event) {
-                        socket.handle(std::iter::once(event));
+                        socket.handle_run(event, || None);
                     }
                 }
                 Mail::Stop => {}

@@ -46,8 +46,8 @@ pub trait FromCompletion: Sized {
 }
 
 impl<T: FromCompletion> Request<T> {
-    pub(crate) fn ready(completed: Completed) -> Self {
-        Self { state: State::Ready(Box::new(completed)), result: PhantomData }
+    pub(crate) fn ready(completed: Box<Completed>) -> Self {
+        Self { state: State::Ready(completed), result: PhantomData }
     }
 
     pub(crate) fn pending(socket: Arc<Socket>, id: RequestId) -> Self {
@@ -55,7 +55,7 @@ impl<T: FromCompletion> Request<T> {
     }
 
     pub(crate) fn failed(status: NtStatus) -> Self {
-        Self::ready(Completed::failed(status, Memory::None))
+        Self::ready(Box::new(Completed::failed(status, Memory::None)))
     }
 
     /// Whether the result is there.

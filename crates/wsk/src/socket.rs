@@ -4,7 +4,7 @@
 //! the lock, so that a driver sees them in the order of the decisions. Everything that may run client code happens after,
 //! on the home processor; what can be finished at once is finished on the caller's thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::{Mutex, MutexGuard};
-use wsk_abi::flags::EventFlags;
+use wsk_abi::flags::{EventFlags, SendFlags};
 use wsk_abi::status::NtStatus;
-use wsk_core::effect::{Callback, DeadEvent, Effect, Effects, InspectId};
+use wsk_core::effect::{Callback, CallbackKind, DeadEvent, Effect, Effects, InspectId};
 use wsk_core::indication::Answer;
-use wsk_core::memory::{Account, Memory};
+use wsk_core::memory::{Account, Buffer, BufferList, Memory};
 use wsk_core::request::{Completion, Outcome, RequestId};
 use wsk_core::socket::connection::{Connection, Events};
 use wsk_core::transport::{Endpoint, Event, Incoming, Operation, StreamEnd, Token};
@@ -29,7 +29,7 @@ use crate::listen::ListenSocket;
 use crate::machine::Machine;
 use crate::processor::{Mail, Processor, enter_client};
 use crate::registration::ClientShared;
-use crate::request::{FromCompletion, Request};
+use crate::request::{FromCompletion, Request, Transfer};
 
 /// Where the running code stands towards a socket's home processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +110,10 @@ struct Turn {
     place: Place,
     /// The caller's own request, whose completion it may have at once.
     own: Option<RequestId>,
-    mine: Option<Completed>,
-    acts: Acts,
+    mine: Option<Box<Completed>>,
+    /// The effects; those before `next` are carried out. Outside the lock, `Submit` means: try it, or have it refused.
+    fx: Effects,
+    next: usize,
     /// The socket is gone, and there is no processor to tell.
     gone: bool,
 }
@@ -154,24 +156,42 @@ impl State {
         }
     }
 
+    /// Where a request is: mostly at the front (completing) or at the back (just made).
+    fn find(&self, id: RequestId) -> Option<usize> {
+        if self.waiters.front()?.0 == id {
+            return Some(0);
+        }
+        if self.waiters.back()?.0 == id {
+            return Some(self.waiters.len() - 1);
+        }
+        self.waiters.binary_search_by_key(&id, |(id, _)| *id).ok()
+    }
+
     fn waiter(&mut self, id: RequestId) -> Option<&mut Waiter> {
-        let at = self.waiters.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        let at = self.find(id)?;
         Some(&mut self.waiters[at].1)
     }
 
     fn remove(&mut self, id: RequestId) -> Option<Waiter> {
-        let at = self.waiters.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        self.waiters.remove(at).map(|(_, waiter)| waiter)
+        match self.find(id)? {
+            0 => self.waiters.pop_front(),
+            at => self.waiters.remove(at),
+        }
+        .map(|(_, waiter)| waiter)
     }
 
     /// A completion on its way to whoever waits: if nobody does, only its memory is left to release.
     fn resolve(&mut self, completion: Completion) -> Effect {
-        let plain = is_plain(&completion) && self.socket_connect.is_none();
-        if plain && matches!(self.waiter(completion.request), Some(Waiter::Forgotten)) {
+        if is_plain(&completion) && self.is_forgotten(completion.request) {
             self.remove(completion.request);
             return Effect::Release(completion.memory);
         }
         Effect::Complete(completion)
+    }
+
+    /// Whether nobody will ever ask for this request.
+    fn is_forgotten(&mut self, id: RequestId) -> bool {
+        self.socket_connect.is_none() && matches!(self.waiter(id), Some(Waiter::Forgotten))
     }
 
     fn new_request(&mut self, waiter: Waiter) -> RequestId {
@@ -183,22 +203,32 @@ impl State {
 }
 
 thread_local! {
-    /// Lists of effects to use again: deciding allocates nothing in the long run.
-    static SCRATCH: RefCell<Vec<Vec<Effect>>> = const { RefCell::new(Vec::new()) };
+    /// Lists of effects to use again, so that deciding allocates nothing in the long run: one for the pump's decisions, one
+    /// for those of the callbacks it calls.
+    static SCRATCH: [Cell<Vec<Effect>>; 2] = const { [Cell::new(Vec::new()), Cell::new(Vec::new())] };
 }
 
-/// An empty list of effects, with memory from an earlier one.
 fn scratch() -> Vec<Effect> {
-    SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default()
+    SCRATCH.with(|lists| {
+        let first = lists[0].take();
+        if first.capacity() > 0 { first } else { lists[1].take() }
+    })
 }
 
 fn put_back(list: Vec<Effect>) {
-    debug_assert!(list.is_empty());
-    SCRATCH.with_borrow_mut(|lists| lists.push(list));
+    SCRATCH.with(|lists| {
+        let first = lists[0].take();
+        if first.capacity() == 0 {
+            lists[0].set(list);
+        } else {
+            lists[0].set(first);
+            lists[1].set(list);
+        }
+    });
 }
 
-/// Effects that are left to do outside the lock. `Submit` here means: try it, or have it refused.
-type Acts = Vec<Effect>;
+/// What is left of an effect that was carried out.
+const DONE: Effect = Effect::Release(Memory::None);
 
 impl Socket {
     /// Makes a socket and gives its endpoint to the home processor's driver.
@@ -400,19 +430,116 @@ impl Socket {
     // ---- the other two sides ----
 
     /// Events of the transport, in order.
-    pub(crate) fn handle(self: &Arc<Self>, events: impl Iterator<Item = Event>) {
+    pub(crate) fn handle_run(self: &Arc<Self>, first: Event, mut more: impl FnMut() -> Option<Event>) {
         self.decide(None, |machine, fx| {
-            for event in events {
+            let mut next = Some(first);
+            while let Some(event) = next {
                 if let Event::Connected(Ok(())) = event {
                     machine.set_addresses(self.endpoint.local_address().ok(), self.endpoint.remote_address().ok());
                 }
                 machine.handle(event, fx);
+                next = more();
             }
             machine.advance(fx);
             if machine.is_starved() {
                 self.client.provider.starved(self);
             }
         });
+    }
+
+    /// The straight path of one event, on the pump (see wsk-core's `socket::straight`); gives the event back if the general
+    /// path must decide.
+    pub(crate) fn handle_straight(self: &Arc<Self>, event: Event) -> Result<(), Event> {
+        match event {
+            Event::Received { buffer, drained } => self.receive_straight(buffer, drained),
+            Event::SendDone { parts, sent, result: Ok(()) } => {
+                let mut state = self.state.lock();
+                let Machine::Connection(connection) = &mut state.machine else {
+                    return Err(Event::SendDone { parts, sent, result: Ok(()) });
+                };
+                match connection.straight_sent(parts) {
+                    Err(parts) => Err(Event::SendDone { parts, sent, result: Ok(()) }),
+                    Ok((request, information, memory)) if state.is_forgotten(request) => {
+                        state.remove(request);
+                        drop(state);
+                        let _ = information;
+                        drop(memory);
+                        Ok(())
+                    }
+                    Ok((request, information, memory)) => {
+                        drop(state);
+                        let status = NtStatus::SUCCESS;
+                        self.deliver(Completion { request, status, information, memory, outcome: Outcome::None });
+                        Ok(())
+                    }
+                }
+            }
+            other => Err(other),
+        }
+    }
+
+    fn receive_straight(self: &Arc<Self>, buffer: Buffer, drained: bool) -> Result<(), Event> {
+        let mut state = self.state.lock();
+        let (Machine::Connection(connection), Sink::Connection(events)) = (&mut state.machine, &self.sink) else {
+            return Err(Event::Received { buffer, drained });
+        };
+        if self.freed.load(Ordering::SeqCst) > 0 {
+            connection.take_released(self.freed.swap(0, Ordering::SeqCst));
+        }
+        let (list, flags) = match connection.straight_receive(buffer, drained) {
+            Ok(call) => call,
+            Err(buffer) => return Err(Event::Received { buffer, drained }),
+        };
+        self.settle_pause(&mut state);
+        drop(state);
+        count(&self.home.tally.callbacks);
+        let irql = self.home.callback_irql();
+        let answer = enter_client(irql, || self.call_receive(&**events, list, flags, irql)).unwrap_or(Answer::Done);
+        if matches!(answer, Answer::Done)
+            && let mut state = self.state.lock()
+            && let Machine::Connection(connection) = &mut state.machine
+            && connection.straight_answer()
+        {
+            return Ok(());
+        }
+        self.decide(None, |machine, fx| machine.answered(CallbackKind::Receive, answer, fx));
+        Ok(())
+    }
+
+    /// WskSend: straight to the home processor where possible.
+    pub(crate) fn send(self: &Arc<Self>, memory: Memory, flags: SendFlags) -> Request<Transfer> {
+        if flags.is_empty() && self.home.place() != Place::Foreign {
+            let mut state = self.state.lock();
+            let id = RequestId(state.next_request);
+            if let Machine::Connection(connection) = &mut state.machine {
+                match connection.straight_send(id, memory) {
+                    Ok(operation) => {
+                        state.new_request(Waiter::None);
+                        match self.home.post(Mail::Submit(self.token, operation)) {
+                            Err(Mail::Submit(_, operation)) => {
+                                drop(state);
+                                let refused = operation.refused(NtStatus::FILE_FORCED_CLOSED);
+                                refused.into_iter().for_each(|event| self.handle_run(event, || None));
+                            }
+                            _ => drop(state),
+                        }
+                        return Request::pending(self.clone(), id);
+                    }
+                    Err(memory) => {
+                        drop(state);
+                        return self.send_general(memory, flags);
+                    }
+                }
+            }
+        }
+        self.send_general(memory, flags)
+    }
+
+    fn send_general(self: &Arc<Self>, memory: Memory, flags: SendFlags) -> Request<Transfer> {
+        self.request(|machine, id, fx| match machine.connection() {
+            Some(connection) => connection.send(id, memory, flags, fx),
+            None => fx.refuse(id, NtStatus::INVALID_DEVICE_STATE),
+        })
     }
 
     /// The transport is gone (F-81).
@@ -453,7 +580,7 @@ impl Socket {
         self: &Arc<Self>,
         own: Option<RequestId>,
         decide: impl FnOnce(&mut Machine, &mut Effects) -> R,
-    ) -> (R, Option<Completed>) {
+    ) -> (R, Option<Box<Completed>>) {
         self.decide_locked(self.state.lock(), own, decide)
     }
 
@@ -462,49 +589,74 @@ impl Socket {
         mut state: MutexGuard<'_, State>,
         own: Option<RequestId>,
         decide: impl FnOnce(&mut Machine, &mut Effects) -> R,
-    ) -> (R, Option<Completed>) {
-        let mut turn = Turn { place: self.home.place(), own, mine: None, acts: scratch(), gone: false };
-        let mut fx = Effects { list: scratch(), copied: 0 };
-        self.take_freed(&mut state, &mut fx);
-        let result = decide(&mut state.machine, &mut fx);
-        self.settle_pause(&mut state, &mut fx);
-        self.sort_out(&mut state, &mut fx, &mut turn);
+    ) -> (R, Option<Box<Completed>>) {
+        let fx = Effects { list: scratch(), copied: 0 };
+        let mut turn = Turn { place: self.home.place(), own, mine: None, fx, next: 0, gone: false };
+        self.take_freed(&mut state, &mut turn.fx);
+        let result = decide(&mut state.machine, &mut turn.fx);
+        self.sort_out(&mut state, &mut turn);
         drop(state);
-        if !turn.acts.is_empty() || turn.gone {
-            self.act(&mut fx, &mut turn);
+        if turn.next < turn.fx.list.len() || turn.gone {
+            self.act(&mut turn);
         }
-        put_back(fx.list);
-        put_back(turn.acts);
+        turn.fx.list.clear();
+        put_back(turn.fx.list);
         (result, turn.mine)
     }
 
-    /// Posts what goes to the processor, in order, under the lock; leaves what is to be done here in `turn.acts`.
-    fn sort_out(self: &Arc<Self>, state: &mut State, fx: &mut Effects, turn: &mut Turn) {
-        if fx.copied > 0 {
-            self.home.tally.copied.fetch_add(std::mem::take(&mut fx.copied) as u64, Ordering::Relaxed);
+    /// Posts what goes to the processor, in order, under the lock; leaves the rest to [`Socket::act`].
+    fn sort_out(self: &Arc<Self>, state: &mut State, turn: &mut Turn) {
+        if turn.fx.copied > 0 {
+            self.home.tally.copied.fetch_add(std::mem::take(&mut turn.fx.copied) as u64, Ordering::Relaxed);
         }
-        let gone = state.machine.is_gone() && !state.gone;
-        for effect in fx.list.drain(..) {
-            match effect {
-                Effect::Submit(operation) if turn.place != Place::Foreign || !can_try(&operation) => {
-                    if let Err(Mail::Submit(_, operation)) = self.home.post(Mail::Submit(self.token, operation)) {
-                        turn.acts.push(Effect::Submit(operation)); // no driver: it is refused
+        let gone = !state.gone && state.machine.is_gone();
+        let mut left = false;
+        for at in turn.next..turn.fx.list.len() {
+            let effect = &mut turn.fx.list[at];
+            let rest = match effect {
+                Effect::Submit(operation) if turn.place != Place::Foreign || !can_try(operation) => {
+                    let Effect::Submit(operation) = std::mem::replace(effect, DONE) else { unreachable!() };
+                    match self.home.post(Mail::Submit(self.token, operation)) {
+                        Err(Mail::Submit(_, operation)) => Some(Effect::Submit(operation)), // no driver: it is refused
+                        _ => None,
                     }
                 }
-                Effect::Complete(completion) if Some(completion.request) == turn.own && is_plain(&completion) => {
-                    state.remove(completion.request);
-                    turn.mine = Some(completion.into());
+                Effect::Complete(completion) => {
+                    let own = Some(completion.request) == turn.own && is_plain(completion);
+                    // The close completes last: after everything that was posted before (F-115).
+                    let here = turn.place == Place::Top && !gone;
+                    let Effect::Complete(completion) = std::mem::replace(effect, DONE) else { unreachable!() };
+                    if own {
+                        state.remove(completion.request);
+                        turn.mine = Some(Box::new(completion.into()));
+                        None
+                    } else if here {
+                        Some(state.resolve(completion))
+                    } else {
+                        self.post(Mail::Complete(self.clone(), completion))
+                    }
                 }
-                // The close completes last: after everything that was posted before (F-115).
-                Effect::Complete(completion) if turn.place == Place::Top && !gone => {
-                    turn.acts.push(state.resolve(completion));
+                Effect::Call(_) => {
+                    self.settle_pause(state);
+                    if turn.place == Place::Top {
+                        left = true;
+                        continue;
+                    }
+                    let Effect::Call(callback) = std::mem::replace(&mut turn.fx.list[at], DONE) else { unreachable!() };
+                    self.post(Mail::Call(self.clone(), callback))
                 }
-                Effect::Complete(completion) => self.post(Mail::Complete(self.clone(), completion), &mut turn.acts),
-                Effect::Call(callback) if turn.place != Place::Top => {
-                    self.post(Mail::Call(self.clone(), callback), &mut turn.acts);
+                _ => {
+                    left = true;
+                    continue;
                 }
-                other => turn.acts.push(other),
+            };
+            if let Some(rest) = rest {
+                turn.fx.list[at] = rest;
+                left = true;
             }
+        }
+        if !left && turn.next == 0 {
+            turn.fx.list.clear();
         }
         if gone {
             state.gone = true;
@@ -512,57 +664,54 @@ impl Socket {
         }
     }
 
-    /// Posts mail that calls the client; without a processor it is done here.
-    fn post(self: &Arc<Self>, mail: Mail, acts: &mut Acts) {
+    /// Posts mail that calls the client; without a processor it comes back, to be done here.
+    fn post(self: &Arc<Self>, mail: Mail) -> Option<Effect> {
         match self.home.post(mail) {
-            Err(Mail::Complete(_, completion)) => acts.push(Effect::Complete(completion)),
-            Err(Mail::Call(_, callback)) => acts.push(Effect::Call(callback)),
-            _ => {}
+            Err(Mail::Complete(_, completion)) => Some(Effect::Complete(completion)),
+            Err(Mail::Call(_, callback)) => Some(Effect::Call(callback)),
+            _ => None,
         }
     }
 
     /// Acts outside the lock, until nothing is left of this turn.
-    fn act(self: &Arc<Self>, fx: &mut Effects, turn: &mut Turn) {
-        let mut next = 0;
-        while next < turn.acts.len() {
-            let act = std::mem::replace(&mut turn.acts[next], Effect::Release(Memory::None));
-            next += 1;
-            match act {
+    fn act(self: &Arc<Self>, turn: &mut Turn) {
+        while turn.next < turn.fx.list.len() {
+            let effect = std::mem::replace(&mut turn.fx.list[turn.next], DONE);
+            turn.next += 1;
+            match effect {
+                Effect::Release(memory) => drop(memory),
                 Effect::Complete(completion) => self.deliver(completion),
                 Effect::Call(callback) => {
                     let (kind, answer) = self.call_client(callback);
-                    self.follow(fx, turn, |machine, fx| machine.answered(kind, answer, fx));
+                    self.follow(turn, |machine, fx| machine.answered(kind, answer, fx));
                 }
-                Effect::Submit(operation) => self.try_now(operation, fx, turn),
+                Effect::Submit(operation) => self.try_now(operation, turn),
                 Effect::Bind(local) => {
                     let result = self.endpoint.bind(local);
-                    self.follow(fx, turn, |machine, fx| machine.bound(result, fx));
+                    self.follow(turn, |machine, fx| machine.bound(result, fx));
                 }
                 Effect::Listen => {
                     let result = self.endpoint.listen();
-                    self.follow(fx, turn, |machine, fx| machine.listening(result, fx));
+                    self.follow(turn, |machine, fx| machine.listening(result, fx));
                 }
                 Effect::SampleBacklog => {
                     let ideal = self.endpoint.ideal_send_backlog();
-                    self.follow(fx, turn, |machine, fx| machine.backlog_sampled(ideal, fx));
+                    self.follow(turn, |machine, fx| machine.backlog_sampled(ideal, fx));
                 }
                 Effect::Discard(incoming) => incoming.endpoint.discard(true),
-                Effect::Release(memory) => drop(memory),
             }
         }
-        turn.acts.clear();
         if std::mem::take(&mut turn.gone) {
             self.gone();
         }
     }
 
     /// A further decision of the same turn.
-    fn follow(self: &Arc<Self>, fx: &mut Effects, turn: &mut Turn, decide: impl FnOnce(&mut Machine, &mut Effects)) {
+    fn follow(self: &Arc<Self>, turn: &mut Turn, decide: impl FnOnce(&mut Machine, &mut Effects)) {
         let mut state = self.state.lock();
-        self.take_freed(&mut state, fx);
-        decide(&mut state.machine, fx);
-        self.settle_pause(&mut state, fx);
-        self.sort_out(&mut state, fx, turn);
+        self.take_freed(&mut state, &mut turn.fx);
+        decide(&mut state.machine, &mut turn.fx);
+        self.sort_out(&mut state, turn);
     }
 
     /// Tells the machine what the client released since it last decided (E-120).
@@ -570,26 +719,21 @@ impl Socket {
         if self.freed.load(Ordering::SeqCst) > 0 {
             let freed = self.freed.swap(0, Ordering::SeqCst);
             state.machine.released(freed, fx);
+            self.settle_pause(state);
         }
     }
 
-    /// A machine that stops reading at its cap must hear of the next release. One that came between its decision and this
-    /// store is taken here; a later one sees the store.
-    fn settle_pause(&self, state: &mut State, fx: &mut Effects) {
-        loop {
-            let paused = state.machine.is_paused();
-            if paused != self.paused.load(Ordering::Relaxed) {
-                self.paused.store(paused, Ordering::SeqCst);
-            }
-            if !paused || self.freed.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            self.take_freed(state, fx);
+    /// A machine that stops reading at its cap must hear of the next release: a release that does not see `paused` yet is
+    /// seen here and taken into account by whoever decides next, which is the answer of this call.
+    fn settle_pause(&self, state: &mut State) {
+        let paused = state.machine.is_paused();
+        if paused != self.paused.load(Ordering::Relaxed) {
+            self.paused.store(paused, Ordering::SeqCst);
         }
     }
 
     /// Tries an operation on the caller's thread; what would have to wait goes to the processor.
-    fn try_now(self: &Arc<Self>, operation: Operation, fx: &mut Effects, turn: &mut Turn) {
+    fn try_now(self: &Arc<Self>, operation: Operation, turn: &mut Turn) {
         let attempt = if turn.place == Place::Foreign { attempt(&*self.endpoint, operation) } else { Err(operation) };
         let mut state = self.state.lock();
         let event = match attempt {
@@ -604,11 +748,9 @@ impl Socket {
             },
         };
         if let Some(event) = event {
-            self.take_freed(&mut state, fx);
-            state.machine.handle(event, fx);
-            state.machine.advance(fx);
-            self.settle_pause(&mut state, fx);
-            self.sort_out(&mut state, fx, turn);
+            state.machine.handle(event, &mut turn.fx);
+            state.machine.advance(&mut turn.fx);
+            self.sort_out(&mut state, turn);
         }
     }
 
@@ -679,7 +821,7 @@ impl Socket {
     }
 
     /// Calls the client's event callback.
-    fn call_client(self: &Arc<Self>, callback: Callback) -> (wsk_core::effect::CallbackKind, Answer) {
+    fn call_client(self: &Arc<Self>, callback: Callback) -> (CallbackKind, Answer) {
         count(&self.home.tally.callbacks);
         let kind = callback.kind();
         let fallback = callback.default_answer();
@@ -709,14 +851,11 @@ impl Socket {
     }
 
     fn call_sink(self: &Arc<Self>, callback: Callback, irql: u8) -> Answer {
-        let level = if irql == 2 { EventFlags::AT_DISPATCH_LEVEL } else { EventFlags::empty() };
+        let level = level_flag(irql);
         match callback {
             Callback::Receive { list, flags } => {
                 let Some(events) = self.sink.connection() else { return Answer::Done };
-                let ticket = self.home.next_ticket();
-                let account: Arc<dyn Account> = self.clone();
-                let data = Indication::new(list, flags | level, ticket, &account);
-                received(events.receive(&ConnectionSocket::borrowed(self.clone()), data), ticket)
+                self.call_receive(&**events, list, flags, irql)
             }
             Callback::ReceiveFrom { list, flags } => {
                 let Sink::Datagram(events) = &self.sink else { return Answer::Done };
@@ -726,7 +865,7 @@ impl Socket {
                 match events.receive_from(&DatagramSocket::borrowed(self.clone()), datagrams) {
                     events::ReceiveFrom::Refused(datagrams) if datagrams.ticket() == ticket => {
                         let (list, lent) = datagrams.take_back();
-                        Answer::Refused { list, lent }
+                        Answer::Refused(Box::new((list, lent)))
                     }
                     events::ReceiveFrom::Refused(_) | events::ReceiveFrom::Accepted => Answer::Done,
                 }
@@ -762,6 +901,19 @@ impl Socket {
         }
     }
 
+    fn call_receive(
+        self: &Arc<Self>,
+        events: &dyn ConnectionEvents,
+        list: BufferList,
+        flags: EventFlags,
+        irql: u8,
+    ) -> Answer {
+        let ticket = self.home.next_ticket();
+        let account: Arc<dyn Account> = self.clone();
+        let data = Indication::new(list, flags | level_flag(irql), ticket, &account);
+        received(events.receive(&ConnectionSocket::borrowed(self.clone()), data), ticket)
+    }
+
     fn call_dead(self: &Arc<Self>, event: DeadEvent) {
         match (event, &self.sink) {
             (DeadEvent::ReceiveFrom, Sink::Datagram(events)) => events.dead(&DatagramSocket::borrowed(self.clone())),
@@ -795,16 +947,21 @@ fn count(tally: &AtomicU64) {
     tally.store(tally.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
+/// The truth about the level, as the flags say it (E-2).
+fn level_flag(irql: u8) -> EventFlags {
+    if irql == 2 { EventFlags::AT_DISPATCH_LEVEL } else { EventFlags::empty() }
+}
+
 /// What a receive callback returned (E-73).
 fn received(answer: events::Receive, ticket: u64) -> Answer {
     match answer {
         events::Receive::Partial(data, n) if data.ticket() == ticket && n < data.len() => {
             let (rest, lent) = data.take_back(n);
-            Answer::Unread { rest, lent }
+            Answer::Unread(Box::new((rest, lent)))
         }
         events::Receive::Refused(data) if data.ticket() == ticket => {
             let (rest, lent) = data.take_back(0);
-            Answer::Unread { rest, lent }
+            Answer::Unread(Box::new((rest, lent)))
         }
         // Everything accepted; or what came back is not this indication, and is simply released.
         events::Receive::Accepted | events::Receive::Partial(..) | events::Receive::Refused(_) => Answer::Done,

@@ -650,7 +650,7 @@ impl Connection {
     /// A callback returned.
     pub fn answered(&mut self, kind: CallbackKind, answer: Answer, fx: &mut Effects) {
         match (kind, answer) {
-            (CallbackKind::Receive, Answer::Unread { rest, lent }) => self.receive.answered(Some((rest, lent)), fx),
+            (CallbackKind::Receive, Answer::Unread(unread)) => self.receive.answered(Some(*unread), fx),
             (CallbackKind::Receive, _) => self.receive.answered(None, fx),
             (CallbackKind::Disconnect, _) => self.receive.disconnect.end(fx),
             (CallbackKind::SendBacklog, _) => self.backlog.end(fx),
@@ -666,12 +666,29 @@ impl Connection {
         self.receive.advance(fx);
     }
 
+    /// [`Connection::released`] without going on: for a decision that is about to be made.
+    pub fn take_released(&mut self, capacity: usize) {
+        self.receive.released(capacity);
+    }
+
     /// Whether reading has stopped until the client releases something (E-120).
     pub fn is_paused(&self) -> bool {
         self.receive.is_paused()
     }
 
     // ---- the rest ----
+
+    pub(crate) fn receive_path(&mut self) -> &mut ReceivePath {
+        &mut self.receive
+    }
+
+    pub(crate) fn send_path(&mut self) -> &mut SendPath {
+        &mut self.send
+    }
+
+    pub(crate) fn samples_backlog(&self) -> bool {
+        self.backlog.is_on()
+    }
 
     fn sample_backlog(&mut self, fx: &mut Effects, at_once: bool) {
         // Sampling costs a system call: every 64 sends is often enough (E-104).

@@ -669,7 +669,8 @@ impl DatagramSocket {
     /// WskReceiveFromEvent returned.
     pub fn answered(&mut self, kind: CallbackKind, answer: Answer, fx: &mut Effects) {
         debug_assert_eq!(kind, CallbackKind::ReceiveFrom);
-        if let Answer::Refused { list, lent } = answer {
+        if let Answer::Refused(refused) = answer {
+            let (list, lent) = *refused;
             self.lent -= lent;
             let keeps = !self.event.is_static() && self.closing.is_none() && self.state == State::Bound;
             self.event.refuse();

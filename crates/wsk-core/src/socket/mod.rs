@@ -10,6 +10,7 @@ pub mod datagram;
 pub mod listen;
 pub(crate) mod receive;
 pub(crate) mod send;
+mod straight;
 pub mod stream;
 
 pub use receive::RETENTION_CAP;

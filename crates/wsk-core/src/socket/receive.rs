@@ -292,7 +292,7 @@ impl ReceivePath {
 
     /// Serves whoever is to be served, tells the client what is to be told, and starts or stops the reading.
     pub(crate) fn advance(&mut self, fx: &mut Effects) {
-        if !self.live {
+        if !self.live || self.is_steady() {
             return;
         }
         if !self.receive.is_running() {
@@ -304,6 +304,51 @@ impl ReceivePath {
             self.tell_end(fx);
         }
         self.arm(fx);
+    }
+
+    /// Data flows to the callback and none is here: nothing to do. The case that must be fast.
+    fn is_steady(&self) -> bool {
+        self.reading == Reading::Stream
+            && self.unread.is_empty()
+            && self.queue.is_empty()
+            && self.receive.is_on()
+            && !self.is_paused()
+            && self.failure.is_none()
+            && self.watching == Watching::Idle
+            && self.end.is_none()
+    }
+
+    /// Whether [`ReceivePath::advance`] would do nothing, for a reason that is cheap to see.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_steady() || self.receive.is_running()
+    }
+
+    /// One piece of data straight to the callback, when there is nothing else to decide. See `socket::straight`.
+    pub(crate) fn straight_receive(
+        &mut self,
+        buffer: Buffer,
+        drained: bool,
+    ) -> Result<(BufferList, EventFlags), Buffer> {
+        if !self.live || self.held || !self.is_steady() || self.is_calling() {
+            return Err(buffer);
+        }
+        self.drained = drained;
+        Ok(self.lend(std::iter::once(buffer).collect()))
+    }
+
+    /// The callback of the above accepted everything. `false`: there is more to decide, nothing was done.
+    pub(crate) fn straight_answer(&mut self) -> bool {
+        self.live && self.is_steady() && self.receive.end_quietly()
+    }
+
+    /// Begins a receive callback with `list`.
+    fn lend(&mut self, list: BufferList) -> (BufferList, EventFlags) {
+        self.lent += capacity(&list);
+        let mut flags = EventFlags::empty();
+        flags.set(EventFlags::ENTIRE_MESSAGE, self.drained);
+        flags.set(EventFlags::RELEASE_ASAP, self.lent > self.cap / 2);
+        self.receive.begin();
+        (list, flags)
     }
 
     /// Copies what is here into queued requests.
@@ -348,12 +393,11 @@ impl ReceivePath {
         if self.unread.is_empty() || !wanted || self.disconnect.is_running() {
             return;
         }
-        let list: BufferList = self.unread.drain(..).collect();
-        self.lent += capacity(&list);
-        let mut flags = EventFlags::empty();
-        flags.set(EventFlags::ENTIRE_MESSAGE, self.drained);
-        flags.set(EventFlags::RELEASE_ASAP, self.lent > self.cap / 2);
-        self.receive.begin();
+        let mut list = BufferList::new();
+        while let Some(buffer) = self.unread.pop_front() {
+            list.push(buffer);
+        }
+        let (list, flags) = self.lend(list);
         fx.call(Callback::Receive { list, flags });
     }
 

@@ -93,6 +93,33 @@ impl SendPath {
         self.queue.push_back(Pending { id: Some(id), memory, length, sent: 0, cancelled: false });
     }
 
+    /// A send straight to the transport, when nothing is ahead of it. See `socket::straight`.
+    pub(crate) fn straight_send(&mut self, id: RequestId, memory: Memory) -> Result<Operation, Memory> {
+        let length = memory.len();
+        if length == 0 || !self.queue.is_empty() || self.fin != Fin::None {
+            return Err(memory);
+        }
+        self.queue.push_back(Pending { id: Some(id), memory: Memory::None, length, sent: 0, cancelled: false });
+        self.flying = 1;
+        let mut parts = Gather::new();
+        parts.push(memory);
+        Ok(Operation::Send { parts, offset: 0 })
+    }
+
+    /// Its end, when nothing is behind it.
+    pub(crate) fn straight_sent(&mut self, parts: Gather) -> Result<(RequestId, usize, Memory), Gather> {
+        match self.queue.front() {
+            Some(Pending { id: Some(id), length, .. }) if self.queue.len() == 1 && self.fin == Fin::None => {
+                let (id, length) = (*id, *length);
+                self.queue.pop_front();
+                self.flying = 0;
+                self.completed += 1;
+                Ok((id, length, parts.into_iter().next().unwrap_or_default()))
+            }
+            _ => Err(parts),
+        }
+    }
+
     /// A graceful WskDisconnect: data first, then FIN (F-175).
     pub(crate) fn disconnect(&mut self, id: Option<RequestId>, memory: Memory) {
         let length = memory.len();
@@ -104,7 +131,7 @@ impl SendPath {
 
     /// Starts what can be started.
     pub(crate) fn advance(&mut self, fx: &mut Effects) {
-        if self.flying > 0 {
+        if self.flying > 0 || (self.queue.is_empty() && !matches!(self.fin, Fin::Queued(_))) {
             return;
         }
         while self.queue.front().is_some_and(|head| head.sent >= head.length) {
@@ -142,6 +169,15 @@ impl SendPath {
     /// Event::SendDone. `sent` counts from the start of the first part.
     pub(crate) fn done(&mut self, parts: Gather, sent: usize, result: Result<(), NtStatus>, fx: &mut Effects) -> After {
         let flying = std::mem::take(&mut self.flying);
+        if flying == 1 && result.is_ok() {
+            // The common case, without the general one's bookkeeping.
+            if let (Some(pending), Some(memory)) = (self.queue.pop_front(), parts.into_iter().next()) {
+                self.completed += 1;
+                let length = pending.length;
+                Pending { memory, ..pending }.finish(NtStatus::SUCCESS, length, fx);
+            }
+            return After::Nothing;
+        }
         for (pending, memory) in self.queue.iter_mut().zip(parts) {
             pending.memory = memory;
         }
