@@ -125,7 +125,8 @@ impl Lease for PoolLease {
     }
 
     fn capacity(&self) -> usize {
-        self.size as usize
+        // Memory behind the data was never touched (by this lending).
+        ((self.start + self.len).max(1) as usize).next_multiple_of(PAGE).min((self.size as usize).next_multiple_of(PAGE))
     }
 
     fn release(self: Box<Self>) {
@@ -145,6 +146,12 @@ impl Lease for PoolLease {
         }
     }
 }
+
+/// Bytes between two buffers, so that their beginnings do not all fall into the same few sets of the processor's caches.
+const SKEW: usize = 64;
+
+/// The granule in which a lent buffer's memory is counted: what the host really sets aside for it.
+const PAGE: usize = 4096;
 
 /// The driver's side of a pool.
 pub(crate) struct Pool {
@@ -191,10 +198,11 @@ impl Pool {
         if count == 0 {
             return Ok(false);
         }
-        let chunk = Arc::new(Mapping::new(count * self.size)?);
+        let stride = self.size + SKEW;
+        let chunk = Arc::new(Mapping::new(count * stride)?);
         for i in 0..count {
-            // SAFETY: the offset lies inside the mapping, which is `count * size` long.
-            let memory = unsafe { chunk.base().add(i * self.size) };
+            // SAFETY: the offset lies inside the mapping, which is `count * stride` long.
+            let memory = unsafe { chunk.base().add(i * stride) };
             each(Box::new(PoolLease {
                 shared: Arc::clone(&self.shared),
                 _chunk: Arc::clone(&chunk),

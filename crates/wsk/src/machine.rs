@@ -15,11 +15,13 @@ use wsk_core::socket::stream::Stream;
 use wsk_core::transport::Event;
 
 /// A socket's state machine.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Machine {
     Basic(Basic),
     Listen(Box<Listen>),
     Datagram(Box<DatagramSocket>),
-    Connection(Box<Connection>),
+    /// Not boxed: the one of which there are many, and whose path is hot.
+    Connection(Connection),
     Stream(Box<Stream>),
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak, mpsc};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
+use rustix::thread::Pid as Tid;
 use wsk_core::transport::Transport;
 use wsk_host::{Choice, HostTransport};
 
@@ -22,6 +23,8 @@ pub struct Provider {
 pub(crate) struct ProviderShared {
     pub(crate) transport: Arc<dyn Transport>,
     processors: Vec<Arc<Processor>>,
+    /// The processors' threads, as the host numbers them.
+    threads: Mutex<Vec<Tid>>,
     next: AtomicUsize,
     available: AtomicBool,
     clients: Mutex<Vec<Weak<ClientShared>>>,
@@ -84,6 +87,7 @@ impl Builder {
             shared: Arc::new(ProviderShared {
                 transport,
                 processors,
+                threads: Mutex::default(),
                 next: AtomicUsize::new(0),
                 available: AtomicBool::new(self.available),
                 clients: Mutex::default(),
@@ -93,7 +97,8 @@ impl Builder {
             threads: Vec::new(),
         };
         for index in 0..self.processors {
-            let thread = start_processor(&provider.shared, index)?;
+            let (thread, tid) = start_processor(&provider.shared, index)?;
+            provider.shared.threads.lock().push(tid);
             provider.threads.push(thread);
         }
         Ok(provider)
@@ -101,7 +106,7 @@ impl Builder {
 }
 
 /// Starts a processor's thread and waits until its driver is open.
-fn start_processor(shared: &Arc<ProviderShared>, index: usize) -> std::io::Result<JoinHandle<()>> {
+fn start_processor(shared: &Arc<ProviderShared>, index: usize) -> std::io::Result<(JoinHandle<()>, Tid)> {
     let (opened, result) = mpsc::channel();
     let transport = shared.transport.clone();
     let processor = shared.processors[index].clone();
@@ -109,7 +114,7 @@ fn start_processor(shared: &Arc<ProviderShared>, index: usize) -> std::io::Resul
         std::thread::Builder::new().name(format!("wsk-{index}")).spawn(move || match transport.open_driver(index) {
             Ok(driver) => {
                 let pump = Pump::new(processor, driver);
-                let _ = opened.send(Ok(()));
+                let _ = opened.send(Ok(rustix::thread::gettid()));
                 pump.run();
             }
             Err(error) => {
@@ -117,10 +122,17 @@ fn start_processor(shared: &Arc<ProviderShared>, index: usize) -> std::io::Resul
             }
         })?;
     match result.recv() {
-        Ok(Ok(())) => Ok(thread),
+        Ok(Ok(tid)) => Ok((thread, tid)),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(std::io::Error::other("a processor's thread ended before its driver was open")),
     }
+}
+
+/// CPU time of a thread of this process. The scheduler brings it up to date at its tick, so it lags by milliseconds.
+fn cpu_nanos(tid: Tid) -> u64 {
+    let path = format!("/proc/self/task/{}/schedstat", tid.as_raw_nonzero());
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_ascii_whitespace().next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
 }
 
 impl Provider {
@@ -165,6 +177,7 @@ impl Provider {
             bytes_copied: transport.bytes_copied,
             buffers_lent: transport.buffers_lent,
             buffer_memory: transport.buffer_memory,
+            cpu_nanos: self.shared.threads.lock().iter().map(|tid| cpu_nanos(*tid)).sum(),
             ..Counters::default()
         };
         for processor in &self.shared.processors {
@@ -226,6 +239,8 @@ pub struct Counters {
     pub buffers_lent: u64,
     /// Bytes set aside for receive buffers now.
     pub buffer_memory: u64,
+    /// CPU time of the processors' threads, in nanoseconds; 0 where the host does not tell.
+    pub cpu_nanos: u64,
 }
 
 impl ProviderShared {

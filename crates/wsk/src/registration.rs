@@ -266,7 +266,7 @@ impl Client {
         let available = events.as_ref().map(|e| e.provided()).unwrap_or_default();
         let machine = connection::Connection::new(family, self.events(available));
         let sink = events.map_or(Sink::None, Sink::Connection);
-        self.socket(family, Protocol::Tcp, SocketMachine::Connection(Box::new(machine)), sink)
+        self.socket(family, Protocol::Tcp, SocketMachine::Connection(machine), sink)
     }
 
     /// WskSocketConnect: creates a connection socket, binds and connects it in one request (F-93). When it fails or is

@@ -284,7 +284,7 @@ impl Socket {
         let sink = events.map_or(Sink::None, Sink::Connection);
         let home = self.client.provider.home_of_accepted(&self.home);
         let endpoint = incoming.endpoint.clone();
-        match Self::create(home, self.client.clone(), endpoint, Machine::Connection(Box::new(machine)), sink) {
+        match Self::create(home, self.client.clone(), endpoint, Machine::Connection(machine), sink) {
             Ok(socket) => {
                 if !by_event {
                     socket.decide(None, |machine, fx| machine.advance(fx));
@@ -311,7 +311,7 @@ impl Socket {
                 sink: Sink::None,
                 freed: AtomicUsize::new(0),
                 paused: AtomicBool::new(false),
-                state: Mutex::new(State::new(Machine::Connection(Box::new(machine)))),
+                state: Mutex::new(State::new(Machine::Connection(machine))),
             })
         })
     }
