@@ -4,7 +4,7 @@
 //! lock); the pump carries it out, polls the driver and hands its events to the sockets. All callbacks and all completions
 //! of pended requests run from the pump's top level, never nested in client code and never with a lock held.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 use wsk_abi::status::NtStatus;
 use wsk_core::effect::Callback;
-use wsk_core::request::Completion;
+use wsk_core::request::{Completion, RequestId};
 use wsk_core::transport::{Doorbell, Driver, Operation, Report, Token};
 
 use crate::socket::{Place, Socket};
@@ -63,6 +63,34 @@ thread_local! {
     /// How deep this thread is in client code called by the subsystem.
     static CLIENT_CODE: Cell<u32> = const { Cell::new(0) };
     static IRQL: Cell<u8> = const { Cell::new(0) };
+    /// Requests made by the client code that runs now, and not looked at since: see [`note_fresh`].
+    static FRESH: RefCell<Vec<(Token, RequestId)>> = const { RefCell::new(Vec::new()) };
+    /// The processor this thread pumps.
+    static CURRENT: RefCell<Option<Arc<Processor>>> = const { RefCell::new(None) };
+}
+
+/// Notes a request made inside client code on its home processor. No completion comes before that code has returned, so
+/// nobody needs to be entered as waiting until then; and for a request that is detached at once, never.
+pub(crate) fn note_fresh(token: Token, request: RequestId) {
+    FRESH.with_borrow_mut(|fresh| fresh.push((token, request)));
+}
+
+/// Takes such a request off the list; whether it was there.
+pub(crate) fn take_fresh(token: Token, request: RequestId) -> bool {
+    FRESH.with_borrow_mut(|fresh| {
+        let at = fresh.iter().rposition(|entry| *entry == (token, request));
+        at.map(|at| fresh.swap_remove(at)).is_some()
+    })
+}
+
+/// Client code has returned: whoever holds a request that it made can wait from now on.
+fn enter_fresh() {
+    while let Some((token, request)) = FRESH.with_borrow_mut(Vec::pop) {
+        let home = CURRENT.with_borrow(Clone::clone);
+        if let Some(socket) = home.and_then(|home| home.find(token)) {
+            socket.enter(request);
+        }
+    }
 }
 
 /// Whether this thread is inside a callback or completion function that the subsystem called.
@@ -82,6 +110,7 @@ pub(crate) fn enter_client<R>(irql: u8, code: impl FnOnce() -> R) -> Option<R> {
         fn drop(&mut self) {
             CLIENT_CODE.set(CLIENT_CODE.get() - 1);
             IRQL.set(self.0);
+            enter_fresh();
         }
     }
     CLIENT_CODE.set(CLIENT_CODE.get() + 1);
@@ -189,6 +218,7 @@ fn index(token: Token) -> usize {
 impl Pump {
     pub(crate) fn new(processor: Arc<Processor>, driver: Box<dyn Driver>) -> Self {
         PUMPING.set(processor.address());
+        CURRENT.set(Some(processor.clone()));
         let _ = processor.doorbell.set(driver.doorbell());
         Self { processor, driver, reports: Vec::new(), mail: Vec::new(), attached: Vec::new(), stopping: false }
     }

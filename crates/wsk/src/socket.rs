@@ -27,7 +27,7 @@ use crate::events::{self, ConnectionEvents, DatagramEvents, InspectRequest, List
 use crate::indication::{Datagrams, Indication};
 use crate::listen::ListenSocket;
 use crate::machine::Machine;
-use crate::processor::{Mail, Processor, enter_client};
+use crate::processor::{Mail, Processor, enter_client, note_fresh, take_fresh};
 use crate::registration::ClientShared;
 use crate::request::{FromCompletion, Request, Transfer};
 
@@ -191,7 +191,20 @@ impl State {
 
     /// Whether nobody will ever ask for this request.
     fn is_forgotten(&mut self, id: RequestId) -> bool {
-        self.socket_connect.is_none() && matches!(self.waiter(id), Some(Waiter::Forgotten))
+        self.socket_connect.is_none() && matches!(self.waiter(id), Some(Waiter::Forgotten) | None)
+    }
+
+    /// The waiter of a request whose handle is alive; one that is not entered yet (see `note_fresh`) is entered now.
+    fn waiter_of_handle(&mut self, id: RequestId) -> &mut Waiter {
+        let at = match self.find(id) {
+            Some(at) => at,
+            None => {
+                let at = self.waiters.partition_point(|(other, _)| *other < id);
+                self.waiters.insert(at, (id, Waiter::None));
+                at
+            }
+        };
+        &mut self.waiters[at].1
     }
 
     fn new_request(&mut self, waiter: Waiter) -> RequestId {
@@ -360,24 +373,24 @@ impl Socket {
     /// Takes the result of a request, or leaves `waker` to be woken when it is there.
     pub(crate) fn poll(&self, id: RequestId, waker: &Waker) -> Option<Completed> {
         let mut state = self.state.lock();
-        match state.waiter(id) {
-            Some(Waiter::Done(_)) => match state.remove(id) {
+        let waiter = state.waiter_of_handle(id);
+        match waiter {
+            Waiter::Done(_) => match state.remove(id) {
                 Some(Waiter::Done(completed)) => Some(*completed),
                 _ => None,
             },
-            Some(Waiter::Waker(old)) if old.will_wake(waker) => None,
-            Some(waiter) => {
+            Waiter::Waker(old) if old.will_wake(waker) => None,
+            waiter => {
                 let old = std::mem::replace(waiter, Waiter::Waker(waker.clone()));
                 drop(state);
                 drop(old);
                 None
             }
-            None => Some(Completed::failed(NtStatus::INVALID_DEVICE_STATE, Memory::None)),
         }
     }
 
     pub(crate) fn is_done(&self, id: RequestId) -> bool {
-        matches!(self.state.lock().waiter(id), Some(Waiter::Done(_)) | None)
+        matches!(self.state.lock().waiter_of_handle(id), Waiter::Done(_))
     }
 
     /// Has `callback` called at completion; gives both back if it has completed already.
@@ -387,29 +400,35 @@ impl Socket {
         callback: CompletionCallback,
     ) -> Option<(CompletionCallback, Completed)> {
         let mut state = self.state.lock();
-        match state.waiter(id) {
-            Some(Waiter::Done(_)) => match state.remove(id) {
-                Some(Waiter::Done(completed)) => Some((callback, *completed)),
-                _ => None,
-            },
-            Some(waiter) => {
-                *waiter = Waiter::Callback(callback);
-                None
-            }
-            None => None,
+        let waiter = state.waiter_of_handle(id);
+        if !matches!(waiter, Waiter::Done(_)) {
+            *waiter = Waiter::Callback(callback);
+            return None;
+        }
+        match state.remove(id) {
+            Some(Waiter::Done(completed)) => Some((callback, *completed)),
+            _ => None,
         }
     }
 
     /// Nobody waits for this request any more.
     pub(crate) fn forget(&self, id: RequestId) {
+        if take_fresh(self.token, id) {
+            return;
+        }
         let mut state = self.state.lock();
-        let done = match state.waiter(id) {
-            Some(Waiter::Done(_)) => state.remove(id),
-            Some(waiter) => Some(std::mem::replace(waiter, Waiter::Forgotten)),
-            None => None,
+        let waiter = state.waiter_of_handle(id);
+        let old = match waiter {
+            Waiter::Done(_) => state.remove(id),
+            waiter => Some(std::mem::replace(waiter, Waiter::Forgotten)),
         };
         drop(state);
-        drop(done); // may release an indication or close a socket
+        drop(old); // may release an indication or close a socket
+    }
+
+    /// Enters a request that was made inside client code, and whose handle is alive (see `note_fresh`).
+    pub(crate) fn enter(&self, id: RequestId) {
+        self.state.lock().waiter_of_handle(id);
     }
 
     /// IoCancelIrp.
@@ -508,13 +527,19 @@ impl Socket {
 
     /// WskSend: straight to the home processor where possible.
     pub(crate) fn send(self: &Arc<Self>, memory: Memory, flags: SendFlags) -> Request<Transfer> {
-        if flags.is_empty() && self.home.place() != Place::Foreign {
+        let place = self.home.place();
+        if flags.is_empty() && place != Place::Foreign {
             let mut state = self.state.lock();
             let id = RequestId(state.next_request);
             if let Machine::Connection(connection) = &mut state.machine {
                 match connection.straight_send(id, memory) {
                     Ok(operation) => {
-                        state.new_request(Waiter::None);
+                        state.next_request += 1;
+                        if place == Place::Nested {
+                            note_fresh(self.token, id);
+                        } else {
+                            state.waiters.push_back((id, Waiter::None));
+                        }
                         match self.home.post(Mail::Submit(self.token, operation)) {
                             Err(Mail::Submit(_, operation)) => {
                                 drop(state);

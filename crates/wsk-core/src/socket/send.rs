@@ -61,6 +61,8 @@ pub(crate) enum After {
 #[derive(Debug)]
 pub(crate) struct SendPath {
     queue: VecDeque<Pending>,
+    /// A request that went straight to the transport, ahead of an empty queue: its id and length (see `socket::straight`).
+    straight: Option<(RequestId, usize)>,
     /// Requests of the queue that are in flight; their memory is with the transport.
     flying: usize,
     fin: Fin,
@@ -70,12 +72,12 @@ pub(crate) struct SendPath {
 
 impl SendPath {
     pub(crate) fn new() -> Self {
-        Self { queue: VecDeque::new(), flying: 0, fin: Fin::None, completed: 0 }
+        Self { queue: VecDeque::new(), straight: None, flying: 0, fin: Fin::None, completed: 0 }
     }
 
     /// Requests in the queue.
     pub(crate) fn queued(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + usize::from(self.straight.is_some())
     }
 
     /// Whether our FIN went out, or is in the transport's hands to go out.
@@ -86,6 +88,7 @@ impl SendPath {
     /// A WskSend whose arguments and state were found good.
     pub(crate) fn request(&mut self, id: RequestId, memory: Memory, fx: &mut Effects) {
         let length = memory.len();
+        self.enqueue_straight();
         if length == 0 && self.queue.is_empty() {
             fx.complete(id, NtStatus::SUCCESS, 0, memory);
             return;
@@ -96,10 +99,10 @@ impl SendPath {
     /// A send straight to the transport, when nothing is ahead of it. See `socket::straight`.
     pub(crate) fn straight_send(&mut self, id: RequestId, memory: Memory) -> Result<Operation, Memory> {
         let length = memory.len();
-        if length == 0 || !self.queue.is_empty() || self.fin != Fin::None {
+        if length == 0 || self.flying > 0 || !self.queue.is_empty() || self.fin != Fin::None {
             return Err(memory);
         }
-        self.queue.push_back(Pending { id: Some(id), memory: Memory::None, length, sent: 0, cancelled: false });
+        self.straight = Some((id, length));
         self.flying = 1;
         let mut parts = Gather::new();
         parts.push(memory);
@@ -108,10 +111,9 @@ impl SendPath {
 
     /// Its end, when nothing is behind it.
     pub(crate) fn straight_sent(&mut self, parts: Gather) -> Result<(RequestId, usize, Memory), Gather> {
-        match self.queue.front() {
-            Some(Pending { id: Some(id), length, .. }) if self.queue.len() == 1 && self.fin == Fin::None => {
-                let (id, length) = (*id, *length);
-                self.queue.pop_front();
+        match self.straight {
+            Some((id, length)) if self.queue.is_empty() && self.fin == Fin::None => {
+                self.straight = None;
                 self.flying = 0;
                 self.completed += 1;
                 Ok((id, length, parts.into_iter().next().unwrap_or_default()))
@@ -120,8 +122,16 @@ impl SendPath {
         }
     }
 
+    /// Puts a request that went straight where the general path expects it: at the front of the queue.
+    fn enqueue_straight(&mut self) {
+        if let Some((id, length)) = self.straight.take() {
+            self.queue.push_front(Pending { id: Some(id), memory: Memory::None, length, sent: 0, cancelled: false });
+        }
+    }
+
     /// A graceful WskDisconnect: data first, then FIN (F-175).
     pub(crate) fn disconnect(&mut self, id: Option<RequestId>, memory: Memory) {
+        self.enqueue_straight();
         let length = memory.len();
         if length > 0 {
             self.queue.push_back(Pending { id: None, memory, length, sent: 0, cancelled: false });
@@ -168,6 +178,7 @@ impl SendPath {
 
     /// Event::SendDone. `sent` counts from the start of the first part.
     pub(crate) fn done(&mut self, parts: Gather, sent: usize, result: Result<(), NtStatus>, fx: &mut Effects) -> After {
+        self.enqueue_straight();
         let flying = std::mem::take(&mut self.flying);
         if flying == 1 && result.is_ok() {
             // The common case, without the general one's bookkeeping.
@@ -218,6 +229,7 @@ impl SendPath {
 
     /// IoCancelIrp for a send or a graceful disconnect; returns whether it was one of ours.
     pub(crate) fn cancel(&mut self, id: RequestId, fx: &mut Effects) -> bool {
+        self.enqueue_straight();
         match self.fin {
             Fin::Queued(Some(fin)) if fin == id => {
                 // The FIN still goes out in its turn (F-66).
@@ -263,6 +275,7 @@ impl SendPath {
 
     /// The connection is over: requests that the transport does not hold end with `status` now.
     pub(crate) fn shut(&mut self, status: NtStatus, fx: &mut Effects) {
+        self.enqueue_straight();
         let mut rest = self.queue.split_off(self.flying.min(self.queue.len()));
         while let Some(pending) = rest.pop_front() {
             pending.finish(status, 0, fx);
@@ -284,6 +297,7 @@ impl SendPath {
 
     /// Event::SendDone after [`SendPath::shut`]: what went out is a success, the rest ends with `status`.
     pub(crate) fn done_late(&mut self, parts: Gather, sent: usize, status: NtStatus, fx: &mut Effects) {
+        self.enqueue_straight();
         self.flying = 0;
         let mut left = sent;
         for (memory, mut pending) in parts.into_iter().zip(std::mem::take(&mut self.queue)) {
