@@ -188,6 +188,20 @@ impl Memory {
         out
     }
 
+    /// All bytes, if they lie in one piece.
+    pub fn as_slice(&self) -> Option<&[u8]> {
+        match self {
+            Memory::Vec(v) => Some(v),
+            Memory::Static(s) => Some(s),
+            Memory::Shared(s) => Some(s),
+            Memory::Buffers(list) => match list.as_slice() {
+                [only] => Some(only.bytes()),
+                _ => None,
+            },
+            Memory::None | Memory::Client(_) => None,
+        }
+    }
+
     /// The writable pieces after the first `skip` bytes; none for memory that is for sending only.
     pub fn segments_mut(&mut self, skip: usize) -> SegmentsMut<'_> {
         let mut out = SegmentsMut::new();

@@ -164,6 +164,11 @@ fn for_each_piece(parts: &[Memory], mut skip: usize, mut each: impl FnMut(Piece)
 
 /// The only piece of `parts` after their first `skip` bytes, if there is just one.
 pub(crate) fn single_piece(parts: &[Memory], skip: usize) -> Option<Piece> {
+    if let ([memory], 0) = (parts, skip)
+        && let Some(bytes) = memory.as_slice()
+    {
+        return Some((bytes.as_ptr(), bytes.len().min(LONGEST)));
+    }
     let mut found = None;
     let mut count = 0;
     for_each_piece(parts, skip, |piece| {

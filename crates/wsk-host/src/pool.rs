@@ -126,7 +126,9 @@ impl Lease for PoolLease {
 
     fn capacity(&self) -> usize {
         // Memory behind the data was never touched (by this lending).
-        ((self.start + self.len).max(1) as usize).next_multiple_of(PAGE).min((self.size as usize).next_multiple_of(PAGE))
+        ((self.start + self.len).max(1) as usize)
+            .next_multiple_of(PAGE)
+            .min((self.size as usize).next_multiple_of(PAGE))
     }
 
     fn release(self: Box<Self>) {

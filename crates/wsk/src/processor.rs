@@ -15,6 +15,7 @@ use wsk_core::effect::Callback;
 use wsk_core::request::{Completion, RequestId};
 use wsk_core::transport::{Doorbell, Driver, Operation, Report, Token};
 
+use crate::connection::ConnectionSocket;
 use crate::socket::{Place, Socket};
 
 /// What a processor is asked to do.
@@ -206,7 +207,8 @@ pub(crate) struct Pump {
     reports: Vec<Report>,
     mail: Vec<Mail>,
     /// The sockets attached to the driver, by the index in their token: the pump's own copy, so that an event takes no lock.
-    attached: Vec<Option<(Token, Arc<Socket>)>>,
+    /// As handles, ready to be passed to callbacks.
+    attached: Vec<Option<(Token, ConnectionSocket)>>,
     stopping: bool,
 }
 
@@ -259,7 +261,8 @@ impl Pump {
                         if self.attached.len() <= at {
                             self.attached.resize_with(at + 1, || None);
                         }
-                        self.attached[at] = self.processor.find(token).map(|socket| (token, socket));
+                        self.attached[at] =
+                            self.processor.find(token).map(|socket| (token, ConnectionSocket::borrowed(socket)));
                     }
                     self.driver.submit(token, operation);
                 }
@@ -283,19 +286,19 @@ impl Pump {
         let mut rest = reports.drain(..);
         let mut next = rest.next();
         while let Some(Report { token, event }) = next.take() {
-            let Some((owner, socket)) = self.attached.get(index(token)).and_then(Option::as_ref) else {
+            let Some((owner, handle)) = self.attached.get(index(token)).and_then(Option::as_ref) else {
                 next = rest.next();
                 continue;
             };
             debug_assert_eq!(*owner, token, "no event comes after Detached");
             next = rest.next();
             let alone = next.as_ref().is_none_or(|next| next.token != token);
-            let event = match if alone { socket.handle_straight(event) } else { Err(event) } {
+            let event = match if alone { Socket::handle_straight(handle, event) } else { Err(event) } {
                 Ok(()) => continue,
                 Err(event) => event,
             };
             // A run of events of one socket is one decision: datagrams and stream data are indicated in lists.
-            socket.handle_run(event, || {
+            handle.socket.handle_run(event, || {
                 let same = next.take_if(|next| next.token == token)?;
                 next = rest.next();
                 Some(same.event)

@@ -124,7 +124,7 @@ pub(crate) struct Socket {
     pub(crate) endpoint: Arc<dyn Endpoint>,
     token: Token,
     sink: Sink,
-    /// Transport memory released by the client that the machine does not know of yet.
+    /// Transport memory released by the client so far, all in all; wraps.
     freed: AtomicUsize,
     /// The machine stopped reading because the client holds too much (E-120).
     paused: AtomicBool,
@@ -140,6 +140,8 @@ pub(crate) struct State {
     /// The request of a WskSocketConnect.
     socket_connect: Option<RequestId>,
     next_request: u64,
+    /// How much of the socket's `freed` the machine knows of.
+    freed: usize,
     /// Mail::Gone is posted.
     gone: bool,
 }
@@ -152,6 +154,7 @@ impl State {
             accept_events: Vec::new(),
             socket_connect: None,
             next_request: 0,
+            freed: 0,
             gone: false,
         }
     }
@@ -468,11 +471,12 @@ impl Socket {
 
     /// The straight path of one event, on the pump (see wsk-core's `socket::straight`); gives the event back if the general
     /// path must decide.
-    pub(crate) fn handle_straight(self: &Arc<Self>, event: Event) -> Result<(), Event> {
+    pub(crate) fn handle_straight(handle: &ConnectionSocket, event: Event) -> Result<(), Event> {
+        let this = &handle.socket;
         match event {
-            Event::Received { buffer, drained } => self.receive_straight(buffer, drained),
+            Event::Received { buffer, drained } => Self::receive_straight(handle, buffer, drained),
             Event::SendDone { parts, sent, result: Ok(()) } => {
-                let mut state = self.state.lock();
+                let mut state = this.state.lock();
                 let Machine::Connection(connection) = &mut state.machine else {
                     return Err(Event::SendDone { parts, sent, result: Ok(()) });
                 };
@@ -488,7 +492,7 @@ impl Socket {
                     Ok((request, information, memory)) => {
                         drop(state);
                         let status = NtStatus::SUCCESS;
-                        self.deliver(Completion { request, status, information, memory, outcome: Outcome::None });
+                        this.deliver(Completion { request, status, information, memory, outcome: Outcome::None });
                         Ok(())
                     }
                 }
@@ -497,31 +501,37 @@ impl Socket {
         }
     }
 
-    fn receive_straight(self: &Arc<Self>, buffer: Buffer, drained: bool) -> Result<(), Event> {
-        let mut state = self.state.lock();
-        let (Machine::Connection(connection), Sink::Connection(events)) = (&mut state.machine, &self.sink) else {
+    fn receive_straight(handle: &ConnectionSocket, buffer: Buffer, drained: bool) -> Result<(), Event> {
+        let this = &handle.socket;
+        let mut state = this.state.lock();
+        let State { machine: Machine::Connection(connection), freed: known, .. } = &mut *state else {
             return Err(Event::Received { buffer, drained });
         };
-        if self.freed.load(Ordering::SeqCst) > 0 {
-            connection.take_released(self.freed.swap(0, Ordering::SeqCst));
+        let Sink::Connection(events) = &this.sink else {
+            return Err(Event::Received { buffer, drained });
+        };
+        let freed = this.freed.load(Ordering::SeqCst);
+        if freed != *known {
+            connection.take_released(freed.wrapping_sub(std::mem::replace(known, freed)));
         }
         let (list, flags) = match connection.straight_receive(buffer, drained) {
             Ok(call) => call,
             Err(buffer) => return Err(Event::Received { buffer, drained }),
         };
-        self.settle_pause(&mut state);
+        this.settle_pause(&mut state);
         drop(state);
-        count(&self.home.tally.callbacks);
-        let irql = self.home.callback_irql();
-        let answer = enter_client(irql, || self.call_receive(&**events, list, flags, irql)).unwrap_or(Answer::Done);
+        count(&this.home.tally.callbacks);
+        let irql = this.home.callback_irql();
+        let answer =
+            enter_client(irql, || this.call_receive(&**events, handle, list, flags, irql)).unwrap_or(Answer::Done);
         if matches!(answer, Answer::Done)
-            && let mut state = self.state.lock()
+            && let mut state = this.state.lock()
             && let Machine::Connection(connection) = &mut state.machine
             && connection.straight_answer()
         {
             return Ok(());
         }
-        self.decide(None, |machine, fx| machine.answered(CallbackKind::Receive, answer, fx));
+        this.decide(None, |machine, fx| machine.answered(CallbackKind::Receive, answer, fx));
         Ok(())
     }
 
@@ -741,9 +751,10 @@ impl Socket {
 
     /// Tells the machine what the client released since it last decided (E-120).
     fn take_freed(&self, state: &mut State, fx: &mut Effects) {
-        if self.freed.load(Ordering::SeqCst) > 0 {
-            let freed = self.freed.swap(0, Ordering::SeqCst);
-            state.machine.released(freed, fx);
+        let freed = self.freed.load(Ordering::SeqCst);
+        if freed != state.freed {
+            let new = freed.wrapping_sub(std::mem::replace(&mut state.freed, freed));
+            state.machine.released(new, fx);
             self.settle_pause(state);
         }
     }
@@ -880,7 +891,7 @@ impl Socket {
         match callback {
             Callback::Receive { list, flags } => {
                 let Some(events) = self.sink.connection() else { return Answer::Done };
-                self.call_receive(&**events, list, flags, irql)
+                self.call_receive(&**events, &ConnectionSocket::borrowed(self.clone()), list, flags, irql)
             }
             Callback::ReceiveFrom { list, flags } => {
                 let Sink::Datagram(events) = &self.sink else { return Answer::Done };
@@ -929,6 +940,7 @@ impl Socket {
     fn call_receive(
         self: &Arc<Self>,
         events: &dyn ConnectionEvents,
+        handle: &ConnectionSocket,
         list: BufferList,
         flags: EventFlags,
         irql: u8,
@@ -936,7 +948,7 @@ impl Socket {
         let ticket = self.home.next_ticket();
         let account: Arc<dyn Account> = self.clone();
         let data = Indication::new(list, flags | level_flag(irql), ticket, &account);
-        received(events.receive(&ConnectionSocket::borrowed(self.clone()), data), ticket)
+        received(events.receive(handle, data), ticket)
     }
 
     fn call_dead(self: &Arc<Self>, event: DeadEvent) {

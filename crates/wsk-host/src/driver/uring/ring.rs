@@ -97,7 +97,10 @@ impl Ring {
             }
             Flavour::Plain => {}
         }
-        builder.build(entries)
+        let ring = builder.build(entries)?;
+        // Saves a look-up of the ring's descriptor at each entry; not every kernel has it, and none needs it.
+        let _ = ring.submitter().register_ring_fd();
+        Ok(ring)
     }
 
     /// Whether the kernel has what every ring here needs.
