@@ -433,6 +433,9 @@ impl Connection {
 
     /// IoCancelIrp (functions.md 2.4). Unknown requests have completed already: no effect.
     pub fn cancel(&mut self, id: RequestId, fx: &mut Effects) {
+        if self.is_ending() {
+            return; // everything is ending already
+        }
         if self.connecting == Some(id) && self.state == State::Connecting {
             if !self.connect_cancelled {
                 self.connect_cancelled = true;

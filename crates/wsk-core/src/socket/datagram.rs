@@ -465,6 +465,9 @@ impl DatagramSocket {
 
     /// IoCancelIrp (functions.md 2.4).
     pub fn cancel(&mut self, id: RequestId, fx: &mut Effects) {
+        if self.is_ending() {
+            return; // everything is ending already
+        }
         if let Some(at) = self.queue.iter().position(|p| p.id == id) {
             if at == 0 && self.reading == Reading::Into {
                 if !self.queue[0].cancelled {
