@@ -10,9 +10,9 @@ use crate::server::{self, Model};
 
 /// Serve echo until Ctrl-C.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Where to listen, such as 127.0.0.1:7000 or [::]:7000 (dual-mode); port 0 chooses one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = crate::address)]
     listen: SocketAddr,
     /// How the server does its I/O
     #[arg(long, value_enum, default_value = "static")]
@@ -28,7 +28,13 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<(), crate::Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), crate::Failure> {
+    // Before anything is announced: whoever waits for the address may end us as soon as it is there.
+    let (stop, stopped) = mpsc::channel();
+    ctrlc::set_handler(move || {
+        let _ = stop.send(());
+    })
+    .map_err(crate::Failure::signal)?;
     let provider = provider(args.transport.transport, args.processors)?;
     let registration = Registration::register(&provider, ClientDispatch::default());
     let client = registration.capture(WaitTimeout::NoWait)?;
@@ -44,11 +50,6 @@ pub fn run(args: &Args) -> Result<(), crate::Failure> {
         provider.transport_reason()
     );
 
-    let (stop, stopped) = mpsc::channel();
-    ctrlc::set_handler(move || {
-        let _ = stop.send(());
-    })
-    .map_err(crate::Failure::signal)?;
     let _ = stopped.recv();
     let counters = provider.counters();
     eprintln!(
@@ -60,7 +61,7 @@ pub fn run(args: &Args) -> Result<(), crate::Failure> {
 }
 
 /// A provider with the transport that was asked for.
-pub fn provider(choice: Option<Choice>, processors: usize) -> Result<Provider, crate::Failure> {
+pub(crate) fn provider(choice: Option<Choice>, processors: usize) -> Result<Provider, crate::Failure> {
     let mut builder = Provider::builder().processors(processors);
     if let Some(choice) = choice {
         builder = builder.host(choice);

@@ -1,6 +1,7 @@
 //! The `wsk` command.
 #![forbid(unsafe_code)]
 
+mod demo;
 mod echo;
 mod server;
 
@@ -21,6 +22,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Echo(echo::Args),
 }
 
@@ -37,11 +39,31 @@ struct TransportArgs {
 struct Failure {
     what: String,
     next: String,
+    exit: u8,
+}
+
+/// Exit status of a command that could not start: bad arguments, a host that refuses.
+const CANNOT: u8 = 2;
+/// Exit status of a command that ran and found something wrong.
+const WRONG: u8 = 1;
+
+/// An address on the command line.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:7000 or [::]:7000".to_owned())
 }
 
 impl Failure {
+    fn new(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { what: what.into(), next: next.into(), exit: CANNOT }
+    }
+
+    /// What a command measured or checked is not as it should be.
+    fn wrong(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { exit: WRONG, ..Self::new(what, next) }
+    }
+
     fn start(error: std::io::Error) -> Self {
-        Self { what: format!("the transport could not start: {error}"), next: "try --transport epoll".into() }
+        Self::new(format!("the transport could not start: {error}"), "try --transport epoll")
     }
 
     fn listen(address: SocketAddr, error: &wsk::Error) -> Self {
@@ -51,17 +73,17 @@ impl Failure {
             NtStatus::ACCESS_DENIED => "ports below 1024 need privileges; choose a higher one",
             _ => "choose another address",
         };
-        Self { what: format!("cannot listen on {address}: {error}"), next: next.into() }
+        Self::new(format!("cannot listen on {address}: {error}"), next)
     }
 
     fn signal(error: ctrlc::Error) -> Self {
-        Self { what: format!("cannot watch for Ctrl-C: {error}"), next: "report this".into() }
+        Self::new(format!("cannot watch for Ctrl-C: {error}"), "report this")
     }
 }
 
 impl From<wsk::Error> for Failure {
     fn from(error: wsk::Error) -> Self {
-        Self { what: error.to_string(), next: "see docs/spec for when this status occurs".into() }
+        Self::new(error.to_string(), "see docs/spec for when this status occurs")
     }
 }
 
@@ -73,13 +95,14 @@ impl fmt::Display for Failure {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Echo(args) => echo::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("wsk: {failure}");
-            ExitCode::from(2)
+            ExitCode::from(failure.exit)
         }
     }
 }

@@ -11,7 +11,7 @@ use wsk::{
 
 /// How a server does its I/O.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Model {
+pub(crate) enum Model {
     /// Functions with queued requests, into the server's own buffers.
     Functions,
     /// Event callbacks, enabled through the listener or on the socket.
@@ -22,10 +22,10 @@ pub enum Model {
 
 impl Model {
     /// All of them, in the order of the tables.
-    pub const ALL: [Model; 3] = [Model::Functions, Model::Callbacks, Model::Static];
+    pub(crate) const ALL: [Model; 3] = [Model::Functions, Model::Callbacks, Model::Static];
 
     /// One line for tables.
-    pub fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Model::Functions => "functions",
             Model::Callbacks => "callbacks",
@@ -44,9 +44,9 @@ const BUFFER: usize = 8 << 10;
 const DATAGRAM_BUFFER: usize = 64 << 10;
 
 /// A running server: the socket, and the address it serves on.
-pub struct Server {
+pub(crate) struct Server {
     _socket: Socket,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 enum Socket {
@@ -55,7 +55,7 @@ enum Socket {
 }
 
 /// The family of an address.
-pub fn family(address: SocketAddr) -> Family {
+pub(crate) fn family(address: SocketAddr) -> Family {
     if address.is_ipv4() { Family::V4 } else { Family::V6 }
 }
 
@@ -63,7 +63,7 @@ pub fn family(address: SocketAddr) -> Family {
 ///
 /// # Errors
 /// Those of the socket functions.
-pub fn stream(client: &Client, address: SocketAddr, model: Model) -> Result<Server, Error> {
+pub(crate) fn stream(client: &Client, address: SocketAddr, model: Model) -> Result<Server, Error> {
     let echo = Arc::new(Echo);
     if model == Model::Static {
         client.set_static_event_callbacks(EventMask::ACCEPT | EventMask::RECEIVE | EventMask::DISCONNECT)?;
@@ -90,7 +90,7 @@ pub fn stream(client: &Client, address: SocketAddr, model: Model) -> Result<Serv
 ///
 /// # Errors
 /// Those of the socket functions.
-pub fn datagram(client: &Client, address: SocketAddr, model: Model) -> Result<Server, Error> {
+pub(crate) fn datagram(client: &Client, address: SocketAddr, model: Model) -> Result<Server, Error> {
     if model == Model::Static {
         client.set_static_event_callbacks(EventMask::RECEIVE_FROM)?;
     }
@@ -134,7 +134,7 @@ impl ConnectionEvents for Echo {
     }
 
     fn disconnect(&self, socket: &ConnectionSocket, flags: EventFlags) {
-        end(socket.reference(), flags.contains(EventFlags::ABORTIVE));
+        end(socket, flags.contains(EventFlags::ABORTIVE));
     }
 
     fn dead(&self, socket: &ConnectionSocket) {
@@ -153,13 +153,12 @@ impl DatagramEvents for Echo {
 }
 
 /// Ends our side of the stream as well, then closes; a connection that is gone is closed at once.
-fn end(socket: ConnectionSocket, gone: bool) {
+fn end(socket: &ConnectionSocket, gone: bool) {
     if gone {
         socket.close().detach();
-        return;
+    } else {
+        socket.disconnect_and_close();
     }
-    let last = socket.reference();
-    socket.disconnect().on_complete(move |_| last.close().detach());
 }
 
 // ---- functions ----
@@ -179,11 +178,8 @@ fn receive_next(socket: Arc<ConnectionSocket>, buffer: Vec<u8>) {
     let again = socket.clone();
     socket.receive(buffer).on_complete(move |received| match received {
         Ok(transfer) if !transfer.is_empty() => {
-            let len = transfer.len();
-            let mut buffer = transfer.into_buffer();
-            buffer.truncate(len);
             let next = again.clone();
-            again.send(buffer).on_complete(move |sent| {
+            again.send(transfer.into_received()).on_complete(move |sent| {
                 if let Ok(transfer) = sent {
                     let mut buffer = transfer.into_buffer();
                     buffer.resize(BUFFER, 0);
@@ -191,8 +187,8 @@ fn receive_next(socket: Arc<ConnectionSocket>, buffer: Vec<u8>) {
                 }
             });
         }
-        Ok(_) => end(again.reference(), false),
-        Err(error) => end(again.reference(), error.status() != wsk::NtStatus::CANCELLED),
+        Ok(_) => end(&again, false),
+        Err(error) => end(&again, error.status() != wsk::NtStatus::CANCELLED),
     });
 }
 

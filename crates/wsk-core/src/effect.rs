@@ -94,6 +94,12 @@ pub struct InspectId {
     pub serial: u32,
 }
 
+impl std::fmt::Display for InspectId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.key, self.serial)
+    }
+}
+
 /// A call into the client. Every one is answered exactly once through `answered` with an [`Answer`] of its kind.
 #[derive(Debug)]
 pub enum Callback {

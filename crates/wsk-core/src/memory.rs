@@ -111,7 +111,7 @@ pub type SegmentsMut<'a> = SmallVec<[&'a mut [u8]; 4]>;
 /// Client memory of a kind the subsystem does not know by name (an MDL chain of a driver).
 ///
 /// The slices borrow from `self`, so whoever owns the box may use them until it gives the box back.
-pub trait ClientMemory: Send {
+pub trait ClientMemory: Send + Sync {
     /// Total length in bytes.
     fn len(&self) -> usize;
     /// Whether there is no byte.

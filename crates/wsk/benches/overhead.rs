@@ -17,6 +17,10 @@ use wsk::{
 };
 use wsk_core::memory::{Buffer, Lease};
 
+/// Boxes, since those are what a lease is lent in.
+#[allow(clippy::vec_box)]
+type Pool = Arc<parking_lot::Mutex<Vec<Box<NullLease>>>>;
+
 const DATA: [u8; 64] = [7; 64];
 
 struct NullEndpoint;
@@ -62,7 +66,7 @@ impl Endpoint for NullEndpoint {
 }
 
 /// Lends one constant buffer; the box goes back to a pool, as a real transport's does.
-struct NullLease(Arc<parking_lot::Mutex<Vec<Box<NullLease>>>>);
+struct NullLease(Pool);
 
 impl Lease for NullLease {
     fn bytes(&self) -> &[u8] {
@@ -85,7 +89,7 @@ struct NullDriver {
     ready: Vec<Token>,
     accepting: Option<Token>,
     ended: Vec<Token>,
-    pool: Arc<parking_lot::Mutex<Vec<Box<NullLease>>>>,
+    pool: Pool,
     bell: Arc<Bell>,
 }
 

@@ -78,6 +78,13 @@ impl ConnectionSocket {
         })
     }
 
+    /// The orderly end, with nobody waiting: WskDisconnect, then WskCloseSocket when that has completed. If the peer never
+    /// acknowledges our end of the stream, neither completes; [`Client::close_all`](crate::Client::close_all) ends both.
+    pub fn disconnect_and_close(&self) {
+        let last = self.reference();
+        self.disconnect().on_complete(move |_| last.close().detach());
+    }
+
     /// WskGetLocalAddress.
     ///
     /// # Errors

@@ -181,6 +181,7 @@ impl Processor {
     }
 
     /// Posts mail; gives it back when the processor has stopped.
+    #[allow(clippy::result_large_err)] // it is the argument that comes back
     pub(crate) fn post(&self, mail: Mail) -> Result<(), Mail> {
         {
             let mut inbox = self.inbox.lock();

@@ -240,6 +240,14 @@ impl Transfer {
         }
     }
 
+    /// The vector that was given, cut to the bytes moved: ready to be sent on.
+    pub fn into_received(self) -> Vec<u8> {
+        let len = self.len;
+        let mut buffer = self.into_buffer();
+        buffer.truncate(len);
+        buffer
+    }
+
     /// The memory that was given.
     pub fn into_memory(self) -> Memory {
         self.memory

@@ -8,7 +8,7 @@ use super::Findings;
 use crate::cargo;
 
 /// What each crate of the workspace may depend on, of the workspace: the layers of the design. `None`: anything.
-const ALLOWED: [(&str, Option<&[&str]>); 11] = [
+const ALLOWED: [(&str, Option<&[&str]>); 12] = [
     ("wsk-abi", Some(&[])),
     ("wsk-core", Some(&["wsk-abi"])),
     ("wsk-host", Some(&["wsk-core", "wsk-abi"])),
@@ -19,6 +19,7 @@ const ALLOWED: [(&str, Option<&[&str]>); 11] = [
     ("wsk-loader", Some(&["wsk-npi", "wsk-nt", "wsk", "wsk-core", "wsk-abi"])),
     ("wsk-cli", None),
     ("wsk-tdi", Some(&["wsk-core", "wsk-nt", "wsk-abi"])),
+    ("examples", Some(&["wsk"])),
     ("xtask", Some(&[])),
 ];
 

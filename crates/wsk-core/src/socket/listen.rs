@@ -82,6 +82,8 @@ pub fn verdict(call: Call, state: State) -> Verdict {
 struct Inspected {
     incoming: Incoming,
     stage: Stage,
+    /// Decided by WskInspectComplete already, from another thread, while WskInspectEvent is still to return Pend.
+    early: Option<InspectAction>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,6 +330,10 @@ impl Listen {
             (None, None) => NtStatus::NOT_FOUND,
             (None, Some(key)) => {
                 let entry = &mut self.inspected[key];
+                if entry.stage == Stage::Asking {
+                    entry.early = Some(action);
+                    return fx.finish(id, NtStatus::SUCCESS);
+                }
                 fx.submit(Operation::UnwatchIncoming(watch_id(key)));
                 if action == InspectAction::Accept {
                     entry.stage = Stage::Accepting;
@@ -341,11 +347,15 @@ impl Listen {
         self.advance(fx);
     }
 
-    /// The slot of a pended inspection.
+    /// The slot of an inspection that is pended, or about to be: a client may hand the id to another thread before its
+    /// callback returns.
     fn find(&self, inspect: InspectId) -> Option<DefaultKey> {
         self.inspected
             .iter()
-            .find(|(key, entry)| inspect_id(*key) == inspect && entry.stage == Stage::Pended)
+            .find(|(key, entry)| {
+                let asking = self.inspecting == Some(Some(*key)) && entry.stage == Stage::Asking;
+                inspect_id(*key) == inspect && (entry.stage == Stage::Pended || asking && entry.early.is_none())
+            })
             .map(|(key, _)| key)
     }
 
@@ -446,7 +456,7 @@ impl Listen {
         match event {
             Event::Accepted(incoming) if over => fx.push(Effect::Discard(incoming)),
             Event::Accepted(incoming) if self.conditional => {
-                let key = self.inspected.insert(Inspected { incoming, stage: Stage::Asking });
+                let key = self.inspected.insert(Inspected { incoming, stage: Stage::Asking, early: None });
                 self.arrived.push_back(key);
             }
             Event::Accepted(incoming) => self.ready.push_back(Ready { incoming, inspect: None, waited: false }),
@@ -646,6 +656,10 @@ impl Listen {
 
     fn inspected_answer(&mut self, key: DefaultKey, action: InspectAction, fx: &mut Effects) {
         let Some(entry) = self.inspected.get_mut(key) else { return }; // refused by a close meanwhile
+        let action = match entry.early.take() {
+            Some(early) if action == InspectAction::Pend && !self.stream => early,
+            _ => action,
+        };
         match action {
             InspectAction::Accept => {
                 entry.stage = Stage::Ready;

@@ -120,8 +120,8 @@ impl Model {
     fn received(&mut self, memory: &Memory, information: usize, status: NtStatus) {
         assert!(!status.is_success() || !self.zero_after_end || information == 0, "data after the end");
         if let Memory::Vec(buffer) = memory {
-            for n in 0..information {
-                assert_eq!(buffer[n], byte(self.taken + n), "byte {} of the stream", self.taken + n);
+            for (n, got) in buffer[..information].iter().enumerate() {
+                assert_eq!(*got, byte(self.taken + n), "byte {} of the stream", self.taken + n);
             }
             self.taken += information;
         }
@@ -224,7 +224,7 @@ impl Model {
             1 if history.more().is_multiple_of(8) => self.kernel.fin = true,
             2 if history.more().is_multiple_of(16) => self.kernel.reset = true,
             3 | 4 if self.kernel.stream => {
-                if unread > 0 && !(self.kernel.stream_stop && what % 2 == 0) {
+                if unread > 0 && !(self.kernel.stream_stop && what.is_multiple_of(2)) {
                     let n = 1 + history.more() % unread;
                     let bytes = self.data(n);
                     let buffer = self.leases.lend(bytes);

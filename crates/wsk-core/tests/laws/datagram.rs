@@ -156,7 +156,8 @@ impl Model {
                     self.arrived += 1;
                     let mut bytes = self.arrived.to_le_bytes().to_vec();
                     bytes.resize(8 + history.more() % 100, 0);
-                    let flags = if history.more().is_multiple_of(5) { ControlFlags::BCAST } else { ControlFlags::empty() };
+                    let flags =
+                        if history.more().is_multiple_of(5) { ControlFlags::BCAST } else { ControlFlags::empty() };
                     let buffer = self.leases.lend(bytes);
                     self.event(Event::Datagram(Datagram { buffer, source: address(), flags }));
                 }
