@@ -35,6 +35,16 @@ impl ConnectionSocket {
         })
     }
 
+    /// WskConnectEx: connects and sends `data`, at most 65,535 bytes, ahead of any later send; completes when both are done
+    /// (F-156). More is BUFFER_OVERFLOW; otherwise as [`ConnectionSocket::connect`].
+    pub fn connect_with(&self, remote: SocketAddr, data: impl Into<Memory>) -> Request<Transfer> {
+        let memory = data.into();
+        self.socket.request(|machine, id, fx| match machine.connection() {
+            Some(connection) => connection.connect_ex(id, remote, memory, fx),
+            None => refuse(id, fx),
+        })
+    }
+
     /// WskSend. It completes when all bytes were taken by the transport, which delivers them even if the connection is reset
     /// by a close right after (F-161, F-162).
     ///

@@ -119,7 +119,10 @@ pub fn verdict(call: Call, state: State) -> Verdict {
     TABLE[call as usize].1[state as usize]
 }
 
-/// How a connection socket came to be.
+/// The most that WskConnectEx sends (F-156).
+const CONNECT_DATA: usize = 65535;
+
+/// Which events a connection socket has.
 #[derive(Clone, Copy, Debug)]
 pub struct Events {
     /// Callbacks that the client has (non-NULL pointers of its dispatch table).
@@ -149,6 +152,8 @@ pub struct Connection {
     failure: NtStatus,
     connecting: Option<RequestId>,
     connect_cancelled: bool,
+    /// What WskConnectEx sends once connected (F-156).
+    connect_data: Memory,
     receive: ReceivePath,
     send: SendPath,
     backlog: EventSwitch,
@@ -184,6 +189,7 @@ impl Connection {
             failure: NtStatus::CONNECTION_RESET,
             connecting: None,
             connect_cancelled: false,
+            connect_data: Memory::None,
             receive: ReceivePath::new(events.switch(EventMask::RECEIVE), events.switch(EventMask::DISCONNECT)),
             send: SendPath::new(),
             backlog: events.switch(EventMask::SEND_BACKLOG),
@@ -313,22 +319,37 @@ impl Connection {
 
     /// WskConnect (functions.md 3.7).
     pub fn connect(&mut self, id: RequestId, remote: SocketAddr, fx: &mut Effects) {
+        self.connect_ex(id, remote, Memory::None, fx);
+    }
+
+    /// WskConnectEx: completes when connected and `data` was sent, ahead of any later WskSend (F-156).
+    pub fn connect_ex(&mut self, id: RequestId, remote: SocketAddr, data: Memory, fx: &mut Effects) {
         let bad = if let Err(status) = check_remote(self.family, self.v6_only, &remote) {
             Some(status)
+        } else if data.len() > CONNECT_DATA {
+            Some(NtStatus::BUFFER_OVERFLOW)
         } else if remote.ip().is_unspecified() || remote.port() == 0 {
             Some(NtStatus::INVALID_ADDRESS_COMPONENT) // F-152
         } else {
             None
         };
         match (self.admit(Call::Connect), bad) {
-            (Err(status), _) | (Ok(_), Some(status)) => fx.finish(id, status),
+            (Err(status), _) | (Ok(_), Some(status)) => fx.complete(id, status, 0, data),
             (Ok(_), None) => {
                 self.state = State::Connecting;
                 self.connecting = Some(id);
                 self.connect_cancelled = false;
+                self.connect_data = data;
                 self.remote = Some(remote);
                 fx.submit(Operation::Connect(remote));
             }
+        }
+    }
+
+    /// Ends the bind or connect under way.
+    fn end_connecting(&mut self, status: NtStatus, fx: &mut Effects) {
+        if let Some(request) = self.connecting.take() {
+            fx.complete(request, status, 0, std::mem::take(&mut self.connect_data));
         }
     }
 
@@ -419,9 +440,7 @@ impl Connection {
         self.closing = Some(id);
         self.receive.close_events();
         self.backlog.close();
-        if let Some(request) = self.connecting.take() {
-            fx.finish(request, NtStatus::CANCELLED); // F-155
-        }
+        self.end_connecting(NtStatus::CANCELLED, fx); // F-155
         self.receive.shut(NtStatus::CANCELLED, fx);
         // F-113: without both FINs the close is a reset.
         let both = self.state == State::Disconnected && self.send.queued() == 0 && self.send.fin_sent();
@@ -582,18 +601,20 @@ impl Connection {
     }
 
     fn connected(&mut self, result: Result<(), NtStatus>, fx: &mut Effects) {
-        let Some(id) = self.connecting.take() else { return };
         match result {
             Ok(()) => {
                 self.state = State::Connected;
                 self.receive.connected(false);
-                fx.finish(id, NtStatus::SUCCESS);
+                if let Some(id) = self.connecting.take() {
+                    let data = std::mem::take(&mut self.connect_data);
+                    self.send.request(id, data, fx); // without data it completes at once
+                }
                 self.sample_backlog(fx, true);
             }
             Err(status) => {
                 self.state = State::Bound; // F-153
                 self.remote = None;
-                fx.finish(id, status);
+                self.end_connecting(status, fx);
             }
         }
     }
@@ -717,9 +738,7 @@ impl Connection {
             return;
         }
         let dead_event = self.receive.receive.is_on() && !self.receive.receive.is_running();
-        if let Some(request) = self.connecting.take() {
-            fx.finish(request, NtStatus::FILE_FORCED_CLOSED);
-        }
+        self.end_connecting(NtStatus::FILE_FORCED_CLOSED, fx);
         self.state = State::Broken;
         self.receive.shut(NtStatus::FILE_FORCED_CLOSED, fx);
         self.send.shut(NtStatus::FILE_FORCED_CLOSED, fx);
