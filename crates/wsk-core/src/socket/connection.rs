@@ -158,6 +158,7 @@ pub struct Connection {
     send: SendPath,
     backlog: EventSwitch,
     ideal_backlog: usize,
+    owes_dead: bool,
     closing: Option<RequestId>,
     aborting: Option<RequestId>,
     ending: Ending,
@@ -194,6 +195,7 @@ impl Connection {
             send: SendPath::new(),
             backlog: events.switch(EventMask::SEND_BACKLOG),
             ideal_backlog: 0,
+            owes_dead: false,
             closing: None,
             aborting: None,
             ending: Ending::Attached,
@@ -645,6 +647,7 @@ impl Connection {
             After::Failed(status) => {
                 self.receive.failed(status);
                 self.fail(status, fx);
+                self.send.shut(status, fx); // also when the receive side had heard of it first
             }
             After::Abort => self.abort(None, fx),
         }
@@ -680,6 +683,7 @@ impl Connection {
             (CallbackKind::SendBacklog, _) => self.backlog.end(fx),
             _ => debug_assert!(false, "not a callback of a connection: {kind:?}"),
         }
+        self.tell_dead(fx);
         self.receive.advance(fx);
         self.try_finish(fx);
     }
@@ -737,16 +741,22 @@ impl Connection {
         if self.closing.is_some() || self.state == State::Broken {
             return;
         }
-        let dead_event = self.receive.receive.is_on() && !self.receive.receive.is_running();
+        self.owes_dead = self.receive.receive.is_enabled();
         self.end_connecting(NtStatus::FILE_FORCED_CLOSED, fx);
         self.state = State::Broken;
         self.receive.shut(NtStatus::FILE_FORCED_CLOSED, fx);
         self.send.shut(NtStatus::FILE_FORCED_CLOSED, fx);
-        if dead_event {
+        self.detach(true, fx);
+        self.tell_dead(fx);
+    }
+
+    /// Signals once that the socket is dead, after a callback that is still running (E-79).
+    fn tell_dead(&mut self, fx: &mut Effects) {
+        if self.owes_dead && self.receive.receive.is_enabled() && !self.receive.is_calling() {
+            self.owes_dead = false;
             self.receive.receive.begin();
             fx.call(Callback::Dead(DeadEvent::Receive));
         }
-        self.detach(true, fx);
     }
 
     /// The last step of a close: everything in flight has ended, every callback has returned (F-115).

@@ -20,6 +20,9 @@ use crate::transport::{Datagram, DatagramInfo, Event, Family, Operation, SendId}
 /// Datagram sends in flight at once; further ones wait here.
 const SENDS_IN_FLIGHT: usize = 64;
 
+/// A datagram up to this length is never too long for IP.
+const ALWAYS_FITS: usize = 65_507;
+
 /// The columns of F-242.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
@@ -89,6 +92,8 @@ struct Batch {
     waiting: Messages,
     /// Handed to the transport.
     flying: usize,
+    /// One is in flight that may fail, and the others wait for it.
+    alone: bool,
     sent: usize,
     failure: Option<NtStatus>,
     /// The memory of a single WskSendTo, to give back.
@@ -140,8 +145,10 @@ pub struct DatagramSocket {
     binding: Option<RequestId>,
     /// SIO_WSK_SET_REMOTE_ADDRESS: default destination, and the only source heard (C-30).
     remote: Option<SocketAddr>,
-    /// The default destination: whichever of the two addresses was set last (F-190).
+    /// SIO_WSK_SET_SENDTO_ADDRESS: default destination only.
     send_to: Option<SocketAddr>,
+    /// The remote address was set after the send-to address, and is the default destination (F-190).
+    remote_is_newer: bool,
     queue: VecDeque<Pending>,
     unread: VecDeque<Datagram>,
     reading: Reading,
@@ -154,6 +161,7 @@ pub struct DatagramSocket {
     /// Sends in flight: which batch each belongs to, by the batch's request.
     flights: VecDeque<(SendId, RequestId)>,
     dropped: u64,
+    owes_dead: bool,
     closing: Option<RequestId>,
     detaching: bool,
     detached: bool,
@@ -173,6 +181,7 @@ impl DatagramSocket {
             binding: None,
             remote: None,
             send_to: None,
+            remote_is_newer: false,
             queue: VecDeque::new(),
             unread: VecDeque::new(),
             reading: Reading::Idle,
@@ -184,6 +193,7 @@ impl DatagramSocket {
             next_send: 0,
             flights: VecDeque::new(),
             dropped: 0,
+            owes_dead: false,
             closing: None,
             detaching: false,
             detached: false,
@@ -296,11 +306,8 @@ impl DatagramSocket {
     /// INVALID_DEVICE_STATE before bind, INVALID_PARAMETER for another family.
     pub fn set_remote_address(&mut self, remote: Option<SocketAddr>) -> Result<(), NtStatus> {
         self.check_address(remote)?;
-        if self.send_to == self.remote {
-            self.send_to = None;
-        }
         self.remote = remote;
-        self.send_to = remote.or(self.send_to);
+        self.remote_is_newer = true;
         Ok(())
     }
 
@@ -310,8 +317,14 @@ impl DatagramSocket {
     /// As [`DatagramSocket::set_remote_address`].
     pub fn set_send_to_address(&mut self, address: Option<SocketAddr>) -> Result<(), NtStatus> {
         self.check_address(address)?;
-        self.send_to = address.or(self.remote);
+        self.send_to = address;
+        self.remote_is_newer = false;
         Ok(())
+    }
+
+    /// Where a datagram without an address goes: of the two, the one set last; if that was cleared, the other (F-190).
+    fn default_destination(&self) -> Option<SocketAddr> {
+        if self.remote_is_newer { self.remote.or(self.send_to) } else { self.send_to.or(self.remote) }
     }
 
     fn check_address(&self, address: Option<SocketAddr>) -> Result<(), NtStatus> {
@@ -342,7 +355,7 @@ impl DatagramSocket {
         single: bool,
         fx: &mut Effects,
     ) {
-        let remote = match (self.admit(Call::SendTo), remote.or(self.send_to)) {
+        let remote = match (self.admit(Call::SendTo), remote.or(self.default_destination())) {
             (Err(status), _) => Err(status),
             (Ok(()), None) => Err(NtStatus::INVALID_PARAMETER),
             (Ok(()), Some(_)) if messages.is_empty() => Err(NtStatus::INVALID_PARAMETER),
@@ -361,6 +374,7 @@ impl DatagramSocket {
                     remote,
                     waiting: messages,
                     flying: 0,
+                    alone: false,
                     sent: 0,
                     failure: None,
                     memory: Memory::None,
@@ -376,7 +390,15 @@ impl DatagramSocket {
             return;
         }
         for batch in &mut self.sends {
-            while let Some(memory) = batch.waiting.pop() {
+            while let Some(next) = batch.waiting.last() {
+                // The first failure ends the batch (F-193). All go to one destination, so what may fail where others do not
+                // is one that is too long: it goes alone.
+                let may_fail = next.len() > ALWAYS_FITS;
+                if batch.alone || (may_fail && batch.flying > 0) {
+                    break;
+                }
+                batch.alone = may_fail;
+                let Some(memory) = batch.waiting.pop() else { break };
                 let id = SendId(self.next_send);
                 self.next_send += 1;
                 self.flying += 1;
@@ -397,6 +419,7 @@ impl DatagramSocket {
         let Some(at) = self.sends.iter().position(|batch| batch.request == request) else { return };
         let batch = &mut self.sends[at];
         batch.flying -= 1;
+        batch.alone = false;
         if batch.single {
             batch.memory = memory;
         } else {
@@ -598,7 +621,14 @@ impl DatagramSocket {
         }
         self.shut(NtStatus::FILE_FORCED_CLOSED, fx);
         self.detach(fx);
-        if self.event.is_on() && !self.event.is_running() {
+        self.owes_dead = self.event.is_on();
+        self.tell_dead(fx);
+    }
+
+    /// Signals once that the socket is dead, after a callback that is still running (E-93).
+    fn tell_dead(&mut self, fx: &mut Effects) {
+        if self.owes_dead && self.event.is_on() && !self.event.is_running() {
+            self.owes_dead = false;
             self.event.begin();
             fx.call(Callback::Dead(DeadEvent::ReceiveFrom));
         }
@@ -687,6 +717,7 @@ impl DatagramSocket {
             }
         }
         self.event.end(fx);
+        self.tell_dead(fx);
         self.advance(fx);
         self.try_finish(fx);
     }

@@ -111,8 +111,6 @@ enum Accepting {
 struct Ready {
     incoming: Incoming,
     inspect: Option<DefaultKey>,
-    /// It had to wait: look whether the peer is still there before handing it out.
-    waited: bool,
 }
 
 /// A listening socket, or a stream socket in that role.
@@ -459,7 +457,7 @@ impl Listen {
                 let key = self.inspected.insert(Inspected { incoming, stage: Stage::Asking, early: None });
                 self.arrived.push_back(key);
             }
-            Event::Accepted(incoming) => self.ready.push_back(Ready { incoming, inspect: None, waited: false }),
+            Event::Accepted(incoming) => self.ready.push_back(Ready { incoming, inspect: None }),
             Event::AcceptStopped(result) => self.stopped(result, over, fx),
             Event::IncomingEnded { id, gone } => self.incoming_ended(id, gone, fx),
             Event::Detached => {
@@ -508,7 +506,7 @@ impl Listen {
         } else if entry.stage == Stage::Accepting {
             entry.stage = Stage::Ready;
             let incoming = entry.incoming.clone();
-            self.ready.push_back(Ready { incoming, inspect: Some(key), waited: true });
+            self.ready.push_back(Ready { incoming, inspect: Some(key) });
         }
     }
 
@@ -570,7 +568,7 @@ impl Listen {
             if let Some(key) = ready.inspect {
                 self.inspected.remove(key);
             }
-            if !ready.waited || !ready.incoming.endpoint.is_dead() {
+            if !ready.incoming.endpoint.is_dead() {
                 return Some((ready.incoming, inspect));
             }
             fx.push(Effect::Discard(ready.incoming));
@@ -612,9 +610,6 @@ impl Listen {
         {
             self.accept.begin();
             fx.call(Callback::Accept { incoming, inspect });
-        }
-        for ready in &mut self.ready {
-            ready.waited = true;
         }
     }
 
@@ -664,7 +659,7 @@ impl Listen {
             InspectAction::Accept => {
                 entry.stage = Stage::Ready;
                 let incoming = entry.incoming.clone();
-                self.ready.push_back(Ready { incoming, inspect: Some(key), waited: true });
+                self.ready.push_back(Ready { incoming, inspect: Some(key) });
             }
             InspectAction::Pend if !self.stream => {
                 entry.stage = Stage::Pended;
@@ -695,7 +690,7 @@ pub const HAS_INSPECT: u32 = 1 << 16;
 /// The same for WskAbortEvent.
 pub const HAS_ABORT: u32 = 1 << 17;
 
-fn has_inspect(available: EventMask) -> bool {
+pub(crate) fn has_inspect(available: EventMask) -> bool {
     available.bits() & HAS_INSPECT != 0
 }
 

@@ -77,6 +77,8 @@ pub(crate) struct ReceivePath {
     end: Option<End>,
     /// The peer's FIN was seen; bytes before it may still be in the transport.
     fin_seen: bool,
+    /// Something was read since: a watch may find now that nothing is left before the FIN.
+    look_again: bool,
     /// The connection failed; bytes before that may still be in the transport.
     failure: Option<NtStatus>,
     pub(crate) receive: EventSwitch,
@@ -102,6 +104,7 @@ impl ReceivePath {
             watching: Watching::Idle,
             end: None,
             fin_seen: false,
+            look_again: false,
             failure: None,
             receive,
             disconnect,
@@ -206,7 +209,10 @@ impl ReceivePath {
 
     fn reached(&mut self, end: StreamEnd) -> News {
         match end {
-            StreamEnd::Stopped => News::Nothing,
+            StreamEnd::Stopped => {
+                self.look_again = true;
+                News::Nothing
+            }
             StreamEnd::Fin => {
                 self.fin_seen = true;
                 self.end = Some(End::Fin);
@@ -227,6 +233,7 @@ impl ReceivePath {
         head.memory = memory;
         let news = match result {
             Ok(n) => {
+                self.look_again = true;
                 head.done += n;
                 let full = head.done >= head.length || !head.flags.contains(ReceiveFlags::WAITALL);
                 if full {
@@ -251,6 +258,7 @@ impl ReceivePath {
             Hangup::Cancelled => News::Nothing,
             Hangup::Fin { unread } => {
                 self.fin_seen = true;
+                self.look_again = false;
                 if unread == 0 && self.reading == Reading::Idle {
                     self.end = Some(End::Fin);
                 }
@@ -475,14 +483,15 @@ impl ReceivePath {
         let watch_wanted = self.disconnect.is_on()
             && !self.held
             && self.reading == Reading::Idle
-            && !self.fin_seen
+            && (!self.fin_seen || self.look_again)
+            && self.end.is_none()
             && self.failure.is_none();
         match self.watching {
             Watching::Idle if watch_wanted => {
                 self.watching = Watching::Running;
                 fx.submit(Operation::Watch);
             }
-            Watching::Running if !watch_wanted && !self.fin_seen && self.failure.is_none() => {
+            Watching::Running if !watch_wanted => {
                 self.watching = Watching::Cancelling;
                 fx.submit(Operation::WatchCancel);
             }

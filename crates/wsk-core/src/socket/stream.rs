@@ -14,7 +14,7 @@ use crate::indication::Answer;
 use crate::memory::Memory;
 use crate::request::RequestId;
 use crate::socket::connection::{self, Connection, Events};
-use crate::socket::listen::Listen;
+use crate::socket::listen::{self, Listen};
 use crate::transport::{Event, Family};
 
 #[derive(Debug)]
@@ -112,6 +112,7 @@ impl Stream {
     /// WskListen: listening has begun when it completes (F-130).
     pub fn listen(&mut self, id: RequestId, fx: &mut Effects) {
         match &self.role {
+            Role::Connect(c) if c.is_closing() => fx.finish(id, NtStatus::INVALID_HANDLE), // F-110
             Role::Connect(c) if c.state() == connection::State::Bound && self.listening.is_none() => {
                 self.listening = Some(id);
                 fx.push(Effect::Listen);
@@ -125,6 +126,7 @@ impl Stream {
     pub fn listening(&mut self, result: Result<(), NtStatus>, fx: &mut Effects) {
         let Some(id) = self.listening.take() else { return };
         match (result, self.local) {
+            _ if self.is_closing() => fx.finish(id, NtStatus::CANCELLED),
             (Ok(()), Some(local)) => {
                 let mut listen = Listen::from_stream(self.family, self.events, self.conditional, local);
                 fx.finish(id, NtStatus::SUCCESS);
@@ -139,6 +141,10 @@ impl Stream {
     /// WskBind: does not listen (F-244).
     pub fn bind(&mut self, id: RequestId, local: SocketAddr, fx: &mut Effects) {
         match &mut self.role {
+            // E-32, as on a listening socket.
+            Role::Connect(_) if self.conditional && !listen::has_inspect(self.events.available) => {
+                fx.finish(id, NtStatus::INVALID_PARAMETER);
+            }
             Role::Connect(connection) => connection.bind(id, local, fx),
             Role::Listen(_) => fx.finish(id, NtStatus::INVALID_DEVICE_STATE),
         }
@@ -156,6 +162,7 @@ impl Stream {
     pub fn accept(&mut self, id: RequestId, fx: &mut Effects) {
         match &mut self.role {
             Role::Listen(listen) => listen.accept(id, fx),
+            Role::Connect(c) if c.state() == connection::State::Broken => fx.finish(id, NtStatus::FILE_FORCED_CLOSED),
             Role::Connect(_) => fx.finish(id, NtStatus::INVALID_DEVICE_STATE),
         }
     }
@@ -217,6 +224,9 @@ impl Stream {
                     connection.state(),
                     connection::State::Created | connection::State::Bound | connection::State::Connecting
                 );
+                if connection.state() == connection::State::Broken {
+                    return finish_now(NtStatus::FILE_FORCED_CLOSED, request, fx);
+                }
                 if uncommitted {
                     return finish_now(NtStatus::INVALID_DEVICE_STATE, request, fx);
                 }
