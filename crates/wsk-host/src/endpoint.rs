@@ -234,6 +234,9 @@ impl HostEndpoint {
     /// A connect has succeeded.
     pub(crate) fn on_connected(&self) {
         self.connected.store(true, Ordering::Release);
+        // What is left in TIME_WAIT shall not keep the address from the next bind (C-52).
+        self.stats.add(1);
+        let _ = self.with_fd(|fd| net::sockopt::set_socket_reuseaddr(fd, true).map_err(to_status));
     }
 
     /// Where a connect shall go, in this endpoint's family.
@@ -312,14 +315,20 @@ impl Endpoint for HostEndpoint {
         let local = self.destination(local)?;
         self.stats.add(3);
         let chosen = self.with_fd(|fd| {
-            if self.protocol == Protocol::Tcp {
-                // So that a restarted server binds in spite of TIME_WAIT (C-52).
-                net::sockopt::set_socket_reuseaddr(fd, true).map_err(to_status)?;
-            }
             if local.port() == 0 {
                 sockopt::use_dynamic_ports(fd);
             }
-            net::bind(fd, &local).map_err(to_status)?;
+            match net::bind(fd, &local) {
+                // Perhaps only by connections in TIME_WAIT, which do not count (C-52). A socket that is merely bound does:
+                // Linux would let two of them share, so none keeps the option before it listens or is connected.
+                Err(rustix::io::Errno::ADDRINUSE) if self.protocol == Protocol::Tcp => {
+                    net::sockopt::set_socket_reuseaddr(fd, true).map_err(to_status)?;
+                    let second = net::bind(fd, &local);
+                    net::sockopt::set_socket_reuseaddr(fd, false).map_err(to_status)?;
+                    second.map_err(to_status)?;
+                }
+                first => first.map_err(to_status)?,
+            }
             to_address(net::getsockname(fd).map_err(to_status)?)
         })?;
         *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some(chosen);
@@ -327,8 +336,11 @@ impl Endpoint for HostEndpoint {
     }
 
     fn listen(&self) -> Result<(), NtStatus> {
-        self.stats.add(1);
-        self.with_fd(|fd| net::listen(fd, self.backlog).map_err(to_status))
+        self.stats.add(2);
+        self.with_fd(|fd| {
+            net::sockopt::set_socket_reuseaddr(fd, true).map_err(to_status)?; // accepted sockets inherit it
+            net::listen(fd, self.backlog).map_err(to_status)
+        })
     }
 
     fn local_address(&self) -> Result<SocketAddr, NtStatus> {
