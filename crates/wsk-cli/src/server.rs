@@ -179,11 +179,9 @@ fn receive_next(socket: Arc<ConnectionSocket>, buffer: Vec<u8>) {
     socket.receive(buffer).on_complete(move |received| match received {
         Ok(transfer) if !transfer.is_empty() => {
             let next = again.clone();
-            again.send(transfer.into_received()).on_complete(move |sent| {
+            again.send(transfer.into_reply()).on_complete(move |sent| {
                 if let Ok(transfer) = sent {
-                    let mut buffer = transfer.into_buffer();
-                    buffer.resize(BUFFER, 0);
-                    receive_next(next, buffer);
+                    receive_next(next, transfer.into_buffer());
                 }
             });
         }
@@ -196,17 +194,13 @@ fn receive_from_next(socket: Arc<DatagramSocket>, buffer: Vec<u8>) {
     let again = socket.clone();
     socket.receive_from(buffer).on_complete(move |received| {
         let Ok(datagram) = received else { return }; // the socket is being closed
-        let (len, source) = (datagram.len(), datagram.source());
-        let mut buffer = datagram.into_buffer();
-        buffer.truncate(len);
+        let source = datagram.source();
         let next = again.clone();
-        again.send_to(buffer, source).on_complete(move |sent| {
+        again.send_to(datagram.into_reply(), source).on_complete(move |sent| {
             let buffer = match sent {
                 Ok(transfer) => transfer.into_buffer(),
-                Err(error) => error.into_buffer().unwrap_or_default(),
+                Err(error) => error.into_buffer().unwrap_or_else(|| vec![0; DATAGRAM_BUFFER]),
             };
-            let mut buffer = buffer;
-            buffer.resize(DATAGRAM_BUFFER, 0);
             receive_from_next(next, buffer);
         });
     });

@@ -134,6 +134,8 @@ pub enum Memory {
     None,
     /// A vector; its length (not its capacity) is the request's length.
     Vec(Vec<u8>),
+    /// The first so many bytes of a vector; for sending only. The whole vector comes back.
+    Prefix(Vec<u8>, usize),
     /// Constant bytes; for sending only.
     Static(&'static [u8]),
     /// Shared bytes; for sending only.
@@ -150,6 +152,7 @@ impl Memory {
         match self {
             Memory::None => 0,
             Memory::Vec(v) => v.len(),
+            Memory::Prefix(v, n) => v.len().min(*n),
             Memory::Static(s) => s.len(),
             Memory::Shared(s) => s.len(),
             Memory::Buffers(list) => list.iter().map(Buffer::len).sum(),
@@ -173,6 +176,7 @@ impl Memory {
         match self {
             Memory::None => {}
             Memory::Vec(v) => out.push(v),
+            Memory::Prefix(v, n) => out.push(&v[..v.len().min(*n)]),
             Memory::Static(s) => out.push(s),
             Memory::Shared(s) => out.push(s),
             Memory::Buffers(list) => out.extend(list.iter().map(Buffer::bytes)),
@@ -192,6 +196,7 @@ impl Memory {
     pub fn as_slice(&self) -> Option<&[u8]> {
         match self {
             Memory::Vec(v) => Some(v),
+            Memory::Prefix(v, n) => Some(&v[..v.len().min(*n)]),
             Memory::Static(s) => Some(s),
             Memory::Shared(s) => Some(s),
             Memory::Buffers(list) => match list.as_slice() {
@@ -208,7 +213,7 @@ impl Memory {
         match self {
             Memory::Vec(v) => out.push(v),
             Memory::Client(c) => c.segments_mut(&mut out),
-            Memory::None | Memory::Static(_) | Memory::Shared(_) | Memory::Buffers(_) => {}
+            Memory::None | Memory::Prefix(..) | Memory::Static(_) | Memory::Shared(_) | Memory::Buffers(_) => {}
         }
         let mut left = skip;
         out.retain(|piece| {
@@ -276,6 +281,7 @@ impl std::fmt::Debug for Memory {
         let kind = match self {
             Memory::None => "None",
             Memory::Vec(_) => "Vec",
+            Memory::Prefix(..) => "Prefix",
             Memory::Static(_) => "Static",
             Memory::Shared(_) => "Shared",
             Memory::Buffers(_) => "Buffers",

@@ -31,7 +31,7 @@ impl Error {
     /// The buffer that was given to the request, if it was a vector.
     pub fn into_buffer(self) -> Option<Vec<u8>> {
         match self.memory {
-            Memory::Vec(buffer) => Some(buffer),
+            Memory::Vec(buffer) | Memory::Prefix(buffer, _) => Some(buffer),
             _ => None,
         }
     }

@@ -69,7 +69,7 @@ pub use stream::StreamSocket;
 pub use wsk_abi::flags::{ControlFlags, DisconnectFlags, EventFlags, EventMask, ReceiveFlags, SendFlags};
 pub use wsk_abi::status::NtStatus;
 pub use wsk_core::effect::InspectId;
-pub use wsk_core::memory::{ClientMemory, Memory};
+pub use wsk_core::memory::{Buffer, BufferList, ClientMemory, Lease, Memory, Segments, SegmentsMut};
 pub use wsk_core::transport::{Family, Protocol};
 pub use wsk_host::Choice;
 

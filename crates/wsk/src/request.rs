@@ -235,9 +235,15 @@ impl Transfer {
     /// The vector that was given, as long as it was; empty if other memory was given.
     pub fn into_buffer(self) -> Vec<u8> {
         match self.memory {
-            Memory::Vec(buffer) => buffer,
+            Memory::Vec(buffer) | Memory::Prefix(buffer, _) => buffer,
             _ => Vec::new(),
         }
+    }
+
+    /// The bytes moved, to be sent on; the vector comes back whole with the completion of that send.
+    pub fn into_reply(self) -> Memory {
+        let len = self.len;
+        Memory::Prefix(self.into_buffer(), len)
     }
 
     /// The vector that was given, cut to the bytes moved: ready to be sent on.
@@ -297,6 +303,11 @@ impl ReceivedFrom {
     /// The vector that was given.
     pub fn into_buffer(self) -> Vec<u8> {
         self.transfer.into_buffer()
+    }
+
+    /// The bytes stored, to be sent on; the vector comes back whole with the completion of that send.
+    pub fn into_reply(self) -> Memory {
+        self.transfer.into_reply()
     }
 }
 
