@@ -149,6 +149,7 @@ impl ConnectionSocket {
                 connection.set_receive_buffer(bytes as usize);
             }
         });
+        self.socket.cap_changed();
         Ok(())
     }
 

@@ -121,6 +121,7 @@ impl DatagramSocket {
                 datagram.set_receive_buffer(bytes as usize);
             }
         });
+        self.socket.cap_changed();
         Ok(())
     }
 

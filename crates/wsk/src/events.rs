@@ -160,6 +160,7 @@ impl Drop for Incoming<'_> {
     fn drop(&mut self) {
         if let Some((connection, _)) = self.connection.take() {
             connection.endpoint.discard(true);
+            self.listener.client.provider.retry_starved();
         }
     }
 }

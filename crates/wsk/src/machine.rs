@@ -51,6 +51,10 @@ impl Machine {
         any!(self, m => m.break_down(fx));
     }
 
+    pub(crate) fn driver_lost(&mut self, fx: &mut Effects) {
+        any!(self, m => m.driver_lost(fx));
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         any!(self, m => m.is_closing())
     }
@@ -200,6 +204,15 @@ impl Machine {
             Machine::Datagram(m) => m.is_ending(),
             _ => self.connection().is_some_and(|connection| connection.is_ending()),
         }
+    }
+
+    /// Whether the receive, or the send, that is about to be given to the driver was cancelled.
+    pub(crate) fn cancels_receive(&mut self) -> bool {
+        self.connection().is_some_and(|connection| connection.cancels_receive())
+    }
+
+    pub(crate) fn cancels_send(&mut self) -> bool {
+        self.connection().is_some_and(|connection| connection.cancels_send())
     }
 
     /// Events that sockets from WskAcceptEvent inherit (E-20).

@@ -61,6 +61,8 @@ struct Inbox {
 thread_local! {
     /// The processor this thread pumps, by address; 0 for other threads.
     static PUMPING: Cell<usize> = const { Cell::new(0) };
+    /// Whether that client code is a waker, which may look at requests but not wait for them.
+    static WAKING: Cell<bool> = const { Cell::new(false) };
     /// How deep this thread is in client code called by the subsystem.
     static CLIENT_CODE: Cell<u32> = const { Cell::new(0) };
     static IRQL: Cell<u8> = const { Cell::new(0) };
@@ -99,6 +101,18 @@ pub(crate) fn in_client_code() -> bool {
     CLIENT_CODE.get() > 0
 }
 
+/// Whether this thread is inside a waker that the subsystem called. An executor may run a task right there.
+pub(crate) fn in_waker() -> bool {
+    WAKING.get()
+}
+
+/// Wakes a task.
+pub(crate) fn enter_waker(waker: std::task::Waker) {
+    let outer = WAKING.replace(true);
+    enter_client(IRQL.get(), || waker.wake());
+    WAKING.set(outer);
+}
+
 /// The modelled IRQL of this thread: DISPATCH_LEVEL (2) inside callbacks, otherwise PASSIVE_LEVEL (0) (E-2).
 pub fn current_irql() -> u8 {
     IRQL.get()
@@ -120,13 +134,13 @@ pub(crate) fn enter_client<R>(irql: u8, code: impl FnOnce() -> R) -> Option<R> {
 }
 
 impl Processor {
-    pub(crate) fn new(at_dispatch: bool) -> Self {
+    pub(crate) fn new(index: usize, at_dispatch: bool) -> Self {
         Self {
             inbox: Mutex::default(),
             sleeping: AtomicBool::new(false),
             doorbell: OnceLock::new(),
             sockets: Mutex::default(),
-            tickets: AtomicU64::new(1),
+            tickets: AtomicU64::new((index as u64) << 48), // no two processors give out the same
             at_dispatch,
             tally: Tally::default(),
         }
@@ -257,8 +271,9 @@ impl Pump {
         for mail in self.mail.drain(..) {
             match mail {
                 Mail::Submit(token, operation) => {
-                    if matches!(operation, Operation::Attach(_)) {
-                        let at = index(token);
+                    let at = index(token);
+                    let attach = matches!(operation, Operation::Attach(_));
+                    if attach {
                         if self.attached.len() <= at {
                             self.attached.resize_with(at + 1, || None);
                         }
@@ -266,9 +281,18 @@ impl Pump {
                             self.processor.find(token).map(|socket| (token, ConnectionSocket::borrowed(socket)));
                     }
                     self.driver.submit(token, operation);
+                    // Made too late to be told with the others.
+                    if attach
+                        && self.stopping
+                        && let Some((_, handle)) = &self.attached[at]
+                    {
+                        handle.socket.break_down();
+                    }
                 }
                 Mail::Gone(socket) => {
-                    self.attached[index(socket.token())] = None;
+                    if let Some(slot) = self.attached.get_mut(index(socket.token())) {
+                        *slot = None; // a stillborn socket has none
+                    }
                     socket.gone();
                 }
                 Mail::Stop => {
@@ -330,7 +354,7 @@ impl Pump {
             }
         }
         for socket in self.processor.all() {
-            socket.break_down();
+            socket.driver_lost();
         }
     }
 }

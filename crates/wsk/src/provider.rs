@@ -82,7 +82,8 @@ impl Builder {
             (None, Some(choice)) => Arc::new(HostTransport::new(choice).map_err(std::io::Error::other)?),
             (None, None) => Arc::new(HostTransport::from_env().map_err(std::io::Error::other)?),
         };
-        let processors: Vec<_> = (0..self.processors).map(|_| Arc::new(Processor::new(self.at_dispatch))).collect();
+        let processors: Vec<_> =
+            (0..self.processors).map(|index| Arc::new(Processor::new(index, self.at_dispatch))).collect();
         let mut provider = Provider {
             shared: Arc::new(ProviderShared {
                 transport,

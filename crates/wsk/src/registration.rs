@@ -88,7 +88,7 @@ impl Registration {
     /// POSSIBLE_DEADLOCK: it would have to wait, inside a callback.
     pub fn capture(&self, wait: WaitTimeout) -> Result<Client, Error> {
         let deadline = match wait {
-            WaitTimeout::For(time) => Some(Instant::now() + time),
+            WaitTimeout::For(time) => Instant::now().checked_add(time),
             _ => None,
         };
         let mut machine = self.shared.machine.lock();

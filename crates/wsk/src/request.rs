@@ -16,7 +16,7 @@ use wsk_core::request::{Outcome, RequestId};
 
 use crate::connection::ConnectionSocket;
 use crate::error::Error;
-use crate::processor::in_client_code;
+use crate::processor::{in_client_code, in_waker};
 use crate::socket::{Completed, Socket};
 
 /// A request under way.
@@ -107,7 +107,7 @@ impl<T: FromCompletion> Request<T> {
     /// # Errors
     /// As [`Request::wait`].
     pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<T, Error>> {
-        self.wait_until(Some(Instant::now() + timeout))
+        self.wait_until(Instant::now().checked_add(timeout))
     }
 
     /// The result of a request that finishes inside its call.
@@ -123,6 +123,9 @@ impl<T: FromCompletion> Request<T> {
         loop {
             if let Poll::Ready(result) = self.poll_with(&waker) {
                 return Some(result);
+            }
+            if in_client_code() {
+                return Some(Err(NtStatus::POSSIBLE_DEADLOCK.into())); // E-3, inside a waker
             }
             match deadline {
                 None => std::thread::park(),
@@ -145,7 +148,7 @@ impl<T: FromCompletion> Request<T> {
                 Some(completed) => Poll::Ready(finish(completed)),
                 None => {
                     self.state = State::Pending(socket, id);
-                    if in_client_code() {
+                    if in_client_code() && !in_waker() {
                         return Poll::Ready(Err(NtStatus::POSSIBLE_DEADLOCK.into())); // E-3
                     }
                     Poll::Pending

@@ -27,7 +27,7 @@ use crate::events::{self, ConnectionEvents, DatagramEvents, InspectRequest, List
 use crate::indication::{Datagrams, Indication};
 use crate::listen::ListenSocket;
 use crate::machine::Machine;
-use crate::processor::{Mail, Processor, enter_client, note_fresh, take_fresh};
+use crate::processor::{Mail, Processor, enter_client, enter_waker, note_fresh, take_fresh};
 use crate::registration::ClientShared;
 use crate::request::{FromCompletion, Request, Transfer};
 
@@ -116,6 +116,8 @@ struct Turn {
     next: usize,
     /// The socket is gone, and there is no processor to tell.
     gone: bool,
+    /// Callbacks for sockets that will not be, to be dropped outside the lock.
+    unused: Vec<Arc<dyn ConnectionEvents>>,
 }
 
 pub(crate) struct Socket {
@@ -268,12 +270,11 @@ impl Socket {
                 state: Mutex::new(state),
             })
         });
+        socket.client.socket_created();
         match home.post(Mail::Submit(socket.token, Operation::Attach(socket.endpoint.clone()))) {
-            Ok(()) => {
-                socket.client.socket_created();
-                Ok(socket)
-            }
+            Ok(()) => Ok(socket),
             Err(_) => {
+                socket.client.socket_gone();
                 socket.endpoint.discard(true);
                 home.leave(socket.token);
                 Err(NtStatus::DEVICE_NOT_READY)
@@ -307,12 +308,14 @@ impl Socket {
                 }
                 socket
             }
-            Err(_) => self.stillborn(incoming, which),
+            Err(_) => self.stillborn(incoming),
         }
     }
 
     /// The provider stopped while a connection was handed over: its socket is broken from the start.
-    fn stillborn(self: &Arc<Self>, incoming: Incoming, events: Events) -> Arc<Self> {
+    fn stillborn(self: &Arc<Self>, incoming: Incoming) -> Arc<Self> {
+        // No events: a callback begun here would never return.
+        let events = Events { available: Default::default(), fixed: Default::default(), inherited: Default::default() };
         let mut machine = Connection::accepted(incoming.local, incoming.remote, events, true);
         let mut fx = Effects::new();
         machine.break_down(&mut fx);
@@ -405,7 +408,9 @@ impl Socket {
         let mut state = self.state.lock();
         let waiter = state.waiter_of_handle(id);
         if !matches!(waiter, Waiter::Done(_)) {
-            *waiter = Waiter::Callback(callback);
+            let old = std::mem::replace(waiter, Waiter::Callback(callback));
+            drop(state);
+            drop(old);
             return None;
         }
         match state.remove(id) {
@@ -416,7 +421,8 @@ impl Socket {
 
     /// Nobody waits for this request any more.
     pub(crate) fn forget(&self, id: RequestId) {
-        if take_fresh(self.token, id) {
+        // Noted only there; and a token means something to its own processor only.
+        if self.home.place() == Place::Nested && take_fresh(self.token, id) {
             return;
         }
         let mut state = self.state.lock();
@@ -553,6 +559,7 @@ impl Socket {
                         match self.home.post(Mail::Submit(self.token, operation)) {
                             Err(Mail::Submit(_, operation)) => {
                                 drop(state);
+                                self.enter(id); // its handle is alive
                                 let refused = operation.refused(NtStatus::FILE_FORCED_CLOSED);
                                 refused.into_iter().for_each(|event| self.handle_run(event, || None));
                             }
@@ -580,6 +587,11 @@ impl Socket {
     /// The transport is gone (F-81).
     pub(crate) fn break_down(self: &Arc<Self>) {
         self.decide(None, |machine, fx| machine.break_down(fx));
+    }
+
+    /// The driver is gone.
+    pub(crate) fn driver_lost(self: &Arc<Self>) {
+        self.decide(None, |machine, fx| machine.driver_lost(fx));
     }
 
     pub(crate) fn token(&self) -> Token {
@@ -626,7 +638,7 @@ impl Socket {
         decide: impl FnOnce(&mut Machine, &mut Effects) -> R,
     ) -> (R, Option<Box<Completed>>) {
         let fx = Effects { list: scratch(), copied: 0 };
-        let mut turn = Turn { place: self.home.place(), own, mine: None, fx, next: 0, gone: false };
+        let mut turn = Turn { place: self.home.place(), own, mine: None, fx, next: 0, gone: false, unused: Vec::new() };
         self.take_freed(&mut state, &mut turn.fx);
         let result = decide(&mut state.machine, &mut turn.fx);
         self.sort_out(&mut state, &mut turn);
@@ -657,10 +669,15 @@ impl Socket {
                     }
                 }
                 Effect::Complete(completion) => {
-                    let own = Some(completion.request) == turn.own && is_plain(completion);
+                    let own = !gone && Some(completion.request) == turn.own && is_plain(completion);
                     // The close completes last: after everything that was posted before (F-115).
                     let here = turn.place == Place::Top && !gone;
                     let Effect::Complete(completion) = std::mem::replace(effect, DONE) else { unreachable!() };
+                    if is_plain(&completion)
+                        && let Some(at) = state.accept_events.iter().position(|(id, _)| *id == completion.request)
+                    {
+                        turn.unused.push(state.accept_events.swap_remove(at).1);
+                    }
                     if own {
                         state.remove(completion.request);
                         turn.mine = Some(Box::new(completion.into()));
@@ -717,7 +734,9 @@ impl Socket {
                 Effect::Release(memory) => drop(memory),
                 Effect::Complete(completion) => self.deliver(completion),
                 Effect::Call(callback) => {
-                    let (kind, answer) = self.call_client(callback);
+                    // What ran before in this turn may have closed the socket (E-123).
+                    let overtaken = turn.next > 1 && self.state.lock().machine.is_closing();
+                    let (kind, answer) = if overtaken { uncalled(callback) } else { self.call_client(callback) };
                     self.follow(turn, |machine, fx| machine.answered(kind, answer, fx));
                 }
                 Effect::Submit(operation) => self.try_now(operation, turn),
@@ -733,7 +752,10 @@ impl Socket {
                     let ideal = self.endpoint.ideal_send_backlog();
                     self.follow(turn, |machine, fx| machine.backlog_sampled(ideal, fx));
                 }
-                Effect::Discard(incoming) => incoming.endpoint.discard(true),
+                Effect::Discard(incoming) => {
+                    incoming.endpoint.discard(true);
+                    self.client.provider.retry_starved();
+                }
             }
         }
         if std::mem::take(&mut turn.gone) {
@@ -768,6 +790,14 @@ impl Socket {
         }
     }
 
+    /// The cap of retained memory has changed, and with it perhaps whether it is reached.
+    pub(crate) fn cap_changed(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        self.settle_pause(&mut state);
+        drop(state);
+        self.decide(None, |machine, fx| machine.advance(fx)); // and what was released before `paused` could be seen
+    }
+
     /// Tries an operation on the caller's thread; what would have to wait goes to the processor.
     fn try_now(self: &Arc<Self>, operation: Operation, turn: &mut Turn) {
         let attempt = if turn.place == Place::Foreign { attempt(&*self.endpoint, operation) } else { Err(operation) };
@@ -777,6 +807,13 @@ impl Socket {
             Err(operation) if state.machine.is_ending() => {
                 // The endpoint was taken from the driver meanwhile.
                 operation.refused(NtStatus::FILE_FORCED_CLOSED)
+            }
+            // Cancelled meanwhile: the driver did not know it yet, and will not hear of the cancel again.
+            Err(Operation::Receive { memory, .. }) if state.machine.cancels_receive() => {
+                Some(Event::ReceiveDone { memory, result: Err(StreamEnd::Stopped) })
+            }
+            Err(operation @ Operation::Send { .. }) if state.machine.cancels_send() => {
+                operation.refused(NtStatus::CANCELLED)
             }
             Err(operation) => match self.home.post(Mail::Submit(self.token, operation)) {
                 Err(Mail::Submit(_, operation)) => operation.refused(NtStatus::FILE_FORCED_CLOSED),
@@ -812,7 +849,7 @@ impl Socket {
                 }
                 drop(state);
                 if let Some(Waiter::Waker(waker)) = waiter {
-                    waker.wake();
+                    enter_waker(waker);
                 }
             }
             Some(Waiter::Forgotten | Waiter::Done(_)) | None => {
@@ -852,7 +889,8 @@ impl Socket {
 
     /// A callback that was put off.
     pub(crate) fn call(self: &Arc<Self>, callback: Callback) {
-        let (kind, answer) = self.call_client(callback);
+        let closing = self.state.lock().machine.is_closing();
+        let (kind, answer) = if closing { uncalled(callback) } else { self.call_client(callback) };
         self.decide(None, |machine, fx| machine.answered(kind, answer, fx));
     }
 
@@ -977,6 +1015,15 @@ impl Account for Socket {
             self.decide(None, |machine, fx| machine.advance(fx));
         }
     }
+}
+
+/// A callback that a close has overtaken (E-123).
+fn uncalled(callback: Callback) -> (CallbackKind, Answer) {
+    let (kind, answer) = (callback.kind(), callback.default_answer());
+    if let Callback::Accept { incoming, .. } = callback {
+        incoming.endpoint.discard(true);
+    }
+    (kind, answer)
 }
 
 /// Counts on the pump, the only writer: no need to be atomic as a whole.

@@ -58,6 +58,14 @@ impl Basic {
         self.detach(fx);
     }
 
+    /// The driver is gone.
+    pub fn driver_lost(&mut self, fx: &mut Effects) {
+        self.break_down(fx);
+        if !self.detached {
+            self.handle(Event::Detached, fx);
+        }
+    }
+
     fn detach(&mut self, fx: &mut Effects) {
         if !std::mem::replace(&mut self.detaching, true) {
             fx.submit(Operation::Detach { abort: false });

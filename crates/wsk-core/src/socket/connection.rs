@@ -17,7 +17,7 @@ use crate::request::{Completion, Outcome, RequestId};
 use crate::socket::receive::{News, ReceivePath};
 use crate::socket::send::{After, SendPath};
 use crate::socket::{check_remote, check_v6_only};
-use crate::transport::{Event, Family, Operation};
+use crate::transport::{Event, Family, Gather, Operation, StreamEnd};
 
 /// The columns of F-243.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -243,6 +243,16 @@ impl Connection {
         self.ending != Ending::Attached
     }
 
+    /// Whether the receive with the transport was asked to end.
+    pub fn cancels_receive(&self) -> bool {
+        self.receive.is_cancelled()
+    }
+
+    /// Whether a send with the transport was asked to end.
+    pub fn cancels_send(&self) -> bool {
+        self.send.is_cancelled()
+    }
+
     /// Whether the close has completed; nothing more comes from this machine.
     pub fn is_gone(&self) -> bool {
         self.ending == Ending::Gone
@@ -296,9 +306,10 @@ impl Connection {
     pub fn bind(&mut self, id: RequestId, local: SocketAddr, fx: &mut Effects) {
         match self.admit(Call::Bind) {
             Err(status) => fx.finish(id, status),
+            Ok(_) if self.connecting.is_some() => fx.finish(id, NtStatus::INVALID_DEVICE_STATE), // another thread's bind
             Ok(_) if Family::of(&local) != self.family => fx.finish(id, NtStatus::INVALID_PARAMETER), // F-122
             Ok(_) => {
-                self.connecting = Some(id); // the request under way; a bind ends before anything else can begin
+                self.connecting = Some(id); // the request under way
                 fx.push(Effect::Bind(local));
             }
         }
@@ -413,9 +424,9 @@ impl Connection {
         }
     }
 
-    /// Disconnected by call, but queued data or the FIN has not gone out: an abort still has something to force (F-175).
+    /// Disconnected by call, but our FIN is not acknowledged: an abort still has something to force (F-175).
     fn send_still_open(&self) -> bool {
-        self.state == State::Disconnected && (self.send.queued() > 0 || !self.send.fin_sent())
+        self.state == State::Disconnected && !self.send.fin_acknowledged()
     }
 
     /// The abort of F-176: nothing more is sent or received, RST follows completed sends.
@@ -591,6 +602,7 @@ impl Connection {
                 self.send.done_late(parts, sent, status, fx);
                 self.try_finish(fx);
             }
+            Event::Detached if self.ending != Ending::Detaching => {}
             Event::Detached => {
                 self.ending = Ending::Detached;
                 if let Some(request) = self.aborting.take() {
@@ -752,10 +764,30 @@ impl Connection {
 
     /// Signals once that the socket is dead, after a callback that is still running (E-79).
     fn tell_dead(&mut self, fx: &mut Effects) {
-        if self.owes_dead && self.receive.receive.is_enabled() && !self.receive.is_calling() {
+        if self.owes_dead
+            && !self.receive.told_failure()
+            && self.receive.receive.is_enabled()
+            && !self.receive.is_calling()
+        {
             self.owes_dead = false;
             self.receive.receive.begin();
             fx.call(Callback::Dead(DeadEvent::Receive));
+        }
+    }
+
+    /// The driver is gone, with the memory it held: what was in flight ends now.
+    pub fn driver_lost(&mut self, fx: &mut Effects) {
+        self.break_down(fx);
+        if self.receive.in_transport() {
+            self.handle(Event::ReceiveDone { memory: Memory::None, result: Err(StreamEnd::Stopped) }, fx);
+        }
+        let parts: Gather = (0..self.send.flying()).map(|_| Memory::None).collect();
+        if !parts.is_empty() {
+            let result = Err(NtStatus::FILE_FORCED_CLOSED);
+            self.handle(Event::SendDone { parts, sent: 0, result }, fx);
+        }
+        if self.ending == Ending::Detaching {
+            self.handle(Event::Detached, fx);
         }
     }
 

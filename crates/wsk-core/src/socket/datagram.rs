@@ -273,6 +273,7 @@ impl DatagramSocket {
     pub fn bind(&mut self, id: RequestId, local: SocketAddr, fx: &mut Effects) {
         let refused = match self.admit(Call::Bind) {
             Err(status) => Some(status),
+            Ok(()) if self.binding.is_some() => Some(NtStatus::INVALID_DEVICE_STATE), // another thread's bind
             Ok(()) if self.misfit => Some(NtStatus::NOT_IMPLEMENTED),
             Ok(()) if Family::of(&local) != self.family => Some(NtStatus::INVALID_PARAMETER),
             Ok(()) => None,
@@ -623,6 +624,22 @@ impl DatagramSocket {
         self.detach(fx);
         self.owes_dead = self.event.is_on();
         self.tell_dead(fx);
+    }
+
+    /// The driver is gone, with the memory it held: what was in flight ends now.
+    pub fn driver_lost(&mut self, fx: &mut Effects) {
+        self.break_down(fx);
+        let failed = NtStatus::FILE_FORCED_CLOSED;
+        if self.reading == Reading::Into {
+            self.handle(Event::ReceiveFromDone { memory: Memory::None, result: Err(failed) }, fx);
+        }
+        let flights: Vec<SendId> = self.flights.iter().map(|(id, _)| *id).collect();
+        for id in flights {
+            self.handle(Event::SendToDone { id, memory: Memory::None, result: Err(failed) }, fx);
+        }
+        if self.detaching && !self.detached {
+            self.handle(Event::Detached, fx);
+        }
     }
 
     /// Signals once that the socket is dead, after a callback that is still running (E-93).

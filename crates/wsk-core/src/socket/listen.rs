@@ -255,6 +255,7 @@ impl Listen {
     pub fn bind(&mut self, id: RequestId, local: SocketAddr, fx: &mut Effects) {
         let refused = match self.admit(Call::Bind) {
             Err(status) => Some(status),
+            Ok(()) if self.binding.is_some() => Some(NtStatus::INVALID_DEVICE_STATE), // another thread's bind
             Ok(()) if self.misfit => Some(NtStatus::NOT_IMPLEMENTED),
             Ok(()) if Family::of(&local) != self.family => Some(NtStatus::INVALID_PARAMETER),
             Ok(()) if self.conditional && !has_inspect(self.available) => Some(NtStatus::INVALID_PARAMETER), // E-32
@@ -534,6 +535,14 @@ impl Listen {
         }
         self.detach(fx);
         self.advance(fx);
+    }
+
+    /// The driver is gone: the listener is dead, and nothing more comes from below.
+    pub fn driver_lost(&mut self, fx: &mut Effects) {
+        self.break_down(fx);
+        if self.detaching && !self.detached {
+            self.handle(Event::Detached, fx);
+        }
     }
 
     /// Goes on after a run of events: hands connections out, calls the client, takes more or stops taking.

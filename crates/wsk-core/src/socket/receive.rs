@@ -182,6 +182,15 @@ impl ReceivePath {
         true
     }
 
+    /// Whether the client was told that the connection failed.
+    pub(crate) fn told_failure(&self) -> bool {
+        self.told_failure
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.queue.front().is_some_and(|head| head.cancelled)
+    }
+
     /// Completes a request; any completed WskReceive resumes stopped indications (E-75). F-62: bytes of a WAITALL that was
     /// cut short are counted.
     fn finish(&mut self, pending: Pending, status: NtStatus, fx: &mut Effects) {

@@ -85,6 +85,16 @@ impl SendPath {
         matches!(self.fin, Fin::Running(_) | Fin::Acknowledged)
     }
 
+    /// Whether our FIN was sent and acknowledged, or given up.
+    pub(crate) fn fin_acknowledged(&self) -> bool {
+        self.fin == Fin::Acknowledged
+    }
+
+    /// Requests whose memory is with the transport.
+    pub(crate) fn flying(&self) -> usize {
+        self.flying
+    }
+
     /// A WskSend whose arguments and state were found good.
     pub(crate) fn request(&mut self, id: RequestId, memory: Memory, fx: &mut Effects) {
         let length = memory.len();
@@ -253,6 +263,10 @@ impl SendPath {
             fx.complete(id, NtStatus::CANCELLED, 0, pending.memory);
         }
         true
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.queue.iter().take(self.flying).any(|pending| pending.cancelled)
     }
 
     /// Event::ShutdownDone.

@@ -127,6 +127,10 @@ impl Stream {
         let Some(id) = self.listening.take() else { return };
         match (result, self.local) {
             _ if self.is_closing() => fx.finish(id, NtStatus::CANCELLED),
+            // Another thread's connect was faster.
+            _ if !matches!(&self.role, Role::Connect(c) if c.state() == connection::State::Bound) => {
+                fx.finish(id, NtStatus::INVALID_DEVICE_STATE);
+            }
             (Ok(()), Some(local)) => {
                 let mut listen = Listen::from_stream(self.family, self.events, self.conditional, local);
                 fx.finish(id, NtStatus::SUCCESS);
@@ -170,6 +174,7 @@ impl Stream {
     /// WskConnect.
     pub fn connect(&mut self, id: RequestId, remote: SocketAddr, fx: &mut Effects) {
         match &mut self.role {
+            Role::Connect(_) if self.listening.is_some() => fx.finish(id, NtStatus::INVALID_DEVICE_STATE),
             Role::Connect(connection) => connection.connect(id, remote, fx),
             Role::Listen(_) => fx.finish(id, NtStatus::INVALID_DEVICE_STATE),
         }
@@ -272,6 +277,14 @@ impl Stream {
         match &mut self.role {
             Role::Connect(connection) => connection.answered(kind, answer, fx),
             Role::Listen(listen) => listen.answered(kind, answer, fx),
+        }
+    }
+
+    /// The driver is gone; see [`Connection::driver_lost`].
+    pub fn driver_lost(&mut self, fx: &mut Effects) {
+        match &mut self.role {
+            Role::Connect(connection) => connection.driver_lost(fx),
+            Role::Listen(listen) => listen.driver_lost(fx),
         }
     }
 

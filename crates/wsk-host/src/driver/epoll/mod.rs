@@ -324,13 +324,18 @@ impl EpollDriver {
                 continue; // they are fetched when wanted
             }
             store.pool.take_returned(&mut store.free, true);
-            for _ in 0..store.free.len() {
+            let mut left = store.free.len();
+            while left > 0 {
                 let Some(token) = store.starving.pop_front() else {
                     break;
                 };
-                if let Some(socket) = self.sockets.get_mut(token) {
-                    socket.starving = false;
+                // One that has been closed or stopped meanwhile takes no buffer.
+                if let Some(socket) = self.sockets.get_mut(token)
+                    && std::mem::take(&mut socket.starving)
+                    && (socket.stream || socket.datagrams)
+                {
                     enqueue(&mut self.queue, token, socket);
+                    left -= 1;
                 }
             }
         }
