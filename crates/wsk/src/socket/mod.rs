@@ -1,0 +1,256 @@
+//! A socket of the provider: a state machine of wsk-core behind its own small lock, and the requests of its clients.
+//!
+//! *Decide under the lock, act outside it.* [`Socket::decide`] runs the machine and posts transport operations, still under
+//! the lock, so that a driver sees them in the order of the decisions. Everything that may run client code happens after,
+//! on the home processor; what can be finished at once is finished on the caller's thread.
+
+mod calls;
+mod decide;
+mod straight;
+mod waiters;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use parking_lot::Mutex;
+use wsk_abi::status::NtStatus;
+use wsk_core::effect::{Effects, InspectId};
+use wsk_core::request::RequestId;
+use wsk_core::socket::connection::{Connection, Events};
+use wsk_core::transport::{Endpoint, Event, Incoming, Operation, Token};
+
+use crate::connection::ConnectionSocket;
+use crate::events::ConnectionEvents;
+use crate::machine::Machine;
+use crate::processor::{Mail, Processor};
+use crate::registration::ClientShared;
+use crate::request::{FromCompletion, Request};
+
+use waiters::Waiter;
+
+pub(crate) use calls::Sink;
+pub(crate) use waiters::{Completed, State};
+
+/// Where the running code stands towards a socket's home processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Its pump, outside client code: may call the client.
+    Top,
+    /// Its pump, inside client code: effects on the client are put off.
+    Nested,
+    /// Another thread: as Nested, and tries operations itself before it bothers the processor.
+    Foreign,
+}
+
+pub(crate) struct Socket {
+    pub(crate) home: Arc<Processor>,
+    pub(crate) client: Arc<ClientShared>,
+    pub(crate) endpoint: Arc<dyn Endpoint>,
+    token: Token,
+    sink: Sink,
+    /// Transport memory released by the client so far, all in all; wraps.
+    freed: AtomicUsize,
+    /// The machine stopped reading because the client holds too much (E-120).
+    paused: AtomicBool,
+    state: Mutex<State>,
+}
+
+impl Socket {
+    /// Makes a socket and gives its endpoint to the home processor's driver.
+    pub(crate) fn create(
+        home: Arc<Processor>,
+        client: Arc<ClientShared>,
+        endpoint: Arc<dyn Endpoint>,
+        machine: Machine,
+        sink: Sink,
+    ) -> Result<Arc<Self>, NtStatus> {
+        let state = State::new(machine);
+        let socket = home.enter(|token| {
+            Arc::new(Self {
+                home: home.clone(),
+                client,
+                endpoint,
+                token,
+                sink,
+                freed: AtomicUsize::new(0),
+                paused: AtomicBool::new(false),
+                state: Mutex::new(state),
+            })
+        });
+        socket.client.socket_created();
+        match home.post(Mail::Submit(socket.token, Operation::Attach(socket.endpoint.clone()))) {
+            Ok(()) => Ok(socket),
+            Err(_) => {
+                socket.client.socket_gone();
+                socket.endpoint.discard(true);
+                home.leave(socket.token);
+                Err(NtStatus::DEVICE_NOT_READY)
+            }
+        }
+    }
+
+    /// The socket of an accepted connection (E-20, E-22, E-26).
+    pub(crate) fn adopt(
+        self: &Arc<Self>,
+        incoming: Incoming,
+        inspect: Option<InspectId>,
+        events: Option<Arc<dyn ConnectionEvents>>,
+        by_event: bool,
+    ) -> Arc<Self> {
+        let inherited = if by_event { self.state.lock().machine.inherited() } else { Default::default() };
+        let which = Events {
+            available: events.as_ref().map(|e| e.provided()).unwrap_or_default(),
+            fixed: self.client.static_events(),
+            inherited,
+        };
+        let mut machine = Connection::accepted(incoming.local, incoming.remote, which, by_event);
+        machine.set_inspect_id(inspect);
+        let sink = events.map_or(Sink::None, Sink::Connection);
+        let home = self.client.provider.home_of_accepted(&self.home);
+        let endpoint = incoming.endpoint.clone();
+        match Self::create(home, self.client.clone(), endpoint, Machine::Connection(machine), sink) {
+            Ok(socket) => {
+                if !by_event {
+                    socket.decide(None, |machine, fx| machine.advance(fx));
+                }
+                socket
+            }
+            Err(_) => self.stillborn(incoming),
+        }
+    }
+
+    /// The provider stopped while a connection was handed over: its socket is broken from the start.
+    fn stillborn(self: &Arc<Self>, incoming: Incoming) -> Arc<Self> {
+        // No events: a callback begun here would never return.
+        let events = Events { available: Default::default(), fixed: Default::default(), inherited: Default::default() };
+        let mut machine = Connection::accepted(incoming.local, incoming.remote, events, true);
+        let mut fx = Effects::new();
+        machine.break_down(&mut fx);
+        machine.handle(Event::Detached, &mut fx);
+        self.client.socket_created();
+        self.home.enter(|token| {
+            Arc::new(Self {
+                home: self.home.clone(),
+                client: self.client.clone(),
+                endpoint: incoming.endpoint,
+                token,
+                sink: Sink::None,
+                freed: AtomicUsize::new(0),
+                paused: AtomicBool::new(false),
+                state: Mutex::new(State::new(Machine::Connection(machine))),
+            })
+        })
+    }
+
+    // ---- requests ----
+
+    /// Starts a request: `start` gives it to the machine.
+    pub(crate) fn request<T: FromCompletion>(
+        self: &Arc<Self>,
+        start: impl FnOnce(&mut Machine, RequestId, &mut Effects),
+    ) -> Request<T> {
+        self.request_accept(None, start)
+    }
+
+    /// As [`Socket::request`]; `events` are for the socket that an accept produces.
+    pub(crate) fn request_accept<T: FromCompletion>(
+        self: &Arc<Self>,
+        events: Option<Arc<dyn ConnectionEvents>>,
+        start: impl FnOnce(&mut Machine, RequestId, &mut Effects),
+    ) -> Request<T> {
+        let mut state = self.state.lock();
+        let id = state.new_request(Waiter::None);
+        if let Some(events) = events {
+            state.accept_events.push((id, events));
+        }
+        match self.decide_locked(state, Some(id), |machine, fx| start(machine, id, fx)).1 {
+            Some(completed) => Request::ready(completed),
+            None => Request::pending(self.clone(), id),
+        }
+    }
+
+    /// The connect of WskSocketConnect: its completion yields the socket, or leaves none (F-93, F-65).
+    pub(crate) fn request_connect(self: &Arc<Self>, remote: SocketAddr) -> Request<ConnectionSocket> {
+        let mut state = self.state.lock();
+        let id = state.new_request(Waiter::None);
+        state.socket_connect = Some(id);
+        // Not as the caller's own: even a failure at once has to pass `produce`.
+        self.decide_locked(state, None, |machine, fx| {
+            if let Some(connection) = machine.connection() {
+                connection.connect(id, remote, fx);
+            }
+        });
+        Request::pending(self.clone(), id)
+    }
+
+    /// IoCancelIrp.
+    pub(crate) fn cancel(self: &Arc<Self>, id: RequestId) {
+        self.decide(None, |machine, fx| machine.cancel(id, fx));
+    }
+
+    /// WskCloseSocket with nobody waiting; nothing if it is being closed already.
+    pub(crate) fn close_quietly(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if state.machine.is_closing() {
+            return;
+        }
+        let id = state.new_request(Waiter::Forgotten);
+        self.decide_locked(state, None, |machine, fx| machine.close(id, fx));
+    }
+
+    // ---- the other two sides ----
+
+    /// Events of the transport, in order.
+    pub(crate) fn handle_run(self: &Arc<Self>, first: Event, mut more: impl FnMut() -> Option<Event>) {
+        self.decide(None, |machine, fx| {
+            let mut next = Some(first);
+            while let Some(event) = next {
+                if let Event::Connected(Ok(())) = event {
+                    machine.set_addresses(self.endpoint.local_address().ok(), self.endpoint.remote_address().ok());
+                }
+                machine.handle(event, fx);
+                next = more();
+            }
+            machine.advance(fx);
+            if machine.is_starved() {
+                self.client.provider.starved(self);
+            }
+        });
+    }
+
+    /// The transport is gone (F-81).
+    pub(crate) fn break_down(self: &Arc<Self>) {
+        self.decide(None, |machine, fx| machine.break_down(fx));
+    }
+
+    /// The driver is gone.
+    pub(crate) fn driver_lost(self: &Arc<Self>) {
+        self.decide(None, |machine, fx| machine.driver_lost(fx));
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        self.token
+    }
+
+    pub(crate) fn is_detached(&self) -> bool {
+        self.state.lock().machine.is_detached()
+    }
+
+    /// Requests queued on this socket.
+    pub(crate) fn queued(&self) -> usize {
+        self.state.lock().machine.queued()
+    }
+
+    /// A listener that ran out of descriptors tries again.
+    pub(crate) fn retry(self: &Arc<Self>) {
+        self.decide(None, |machine, fx| machine.retry(fx));
+    }
+
+    /// The close has completed.
+    pub(crate) fn gone(self: &Arc<Self>) {
+        self.home.leave(self.token);
+        self.client.socket_gone();
+        self.client.provider.retry_starved();
+    }
+}
