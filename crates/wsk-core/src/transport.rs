@@ -265,10 +265,27 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The terminal event of an operation that no driver will carry out, because the driver or the endpoint is gone.
-    /// `None` for operations without one.
+    /// The terminal event of an operation that no driver will carry out: CANCELLED when it was asked to end, otherwise the
+    /// failure of the driver or the endpoint. `None` for operations without one.
     pub fn refused(self, status: NtStatus) -> Option<Event> {
+        let end = if status == NtStatus::CANCELLED { StreamEnd::Stopped } else { StreamEnd::Failed(status) };
+        let stopped = if status == NtStatus::CANCELLED { Ok(()) } else { Err(status) };
         Some(match self {
+            Operation::AcceptStart => Event::AcceptStopped(stopped),
+            Operation::WatchIncoming(id, _) => Event::IncomingEnded { id, gone: false },
+            Operation::Connect(_) => Event::Connected(Err(status)),
+            Operation::ReceiveStart => Event::ReceiveStopped(end),
+            Operation::Receive { memory, .. } => Event::ReceiveDone { memory, result: Err(end) },
+            Operation::Send { parts, offset, .. } => Event::SendDone { parts, sent: offset, result: Err(status) },
+            Operation::Watch => Event::Hangup(match end {
+                StreamEnd::Failed(status) => Hangup::Failed { status, unread: 0 },
+                _ => Hangup::Cancelled,
+            }),
+            Operation::Shutdown => Event::ShutdownDone(Err(status)),
+            Operation::ReceiveFromStart => Event::DatagramsStopped(stopped),
+            Operation::ReceiveFrom(memory) => Event::ReceiveFromDone { memory, result: Err(status) },
+            Operation::SendTo { id, memory, .. } => Event::SendToDone { id, memory, result: Err(status) },
+            Operation::Detach { .. } => Event::Detached,
             Operation::Attach(_)
             | Operation::AcceptStop
             | Operation::UnwatchIncoming(_)
@@ -280,18 +297,6 @@ impl Operation {
             | Operation::ShutdownCancel
             | Operation::ReceiveFromStop
             | Operation::ReceiveFromCancel => return None,
-            Operation::AcceptStart => Event::AcceptStopped(Err(status)),
-            Operation::WatchIncoming(id, _) => Event::IncomingEnded { id, gone: false },
-            Operation::Connect(_) => Event::Connected(Err(status)),
-            Operation::ReceiveStart => Event::ReceiveStopped(StreamEnd::Failed(status)),
-            Operation::Receive { memory, .. } => Event::ReceiveDone { memory, result: Err(StreamEnd::Failed(status)) },
-            Operation::Send { parts, offset } => Event::SendDone { parts, sent: offset, result: Err(status) },
-            Operation::Watch => Event::Hangup(Hangup::Failed { status, unread: 0 }),
-            Operation::Shutdown => Event::ShutdownDone(Err(status)),
-            Operation::ReceiveFromStart => Event::DatagramsStopped(Err(status)),
-            Operation::ReceiveFrom(memory) => Event::ReceiveFromDone { memory, result: Err(status) },
-            Operation::SendTo { id, memory, .. } => Event::SendToDone { id, memory, result: Err(status) },
-            Operation::Detach { .. } => Event::Detached,
         })
     }
 }

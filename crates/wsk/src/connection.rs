@@ -9,8 +9,7 @@ use wsk_core::memory::Memory;
 use wsk_core::transport::TransportOption;
 
 use crate::error::Error;
-use crate::handle::socket_handle;
-use crate::listen::{address, bind, refuse};
+use crate::handle::{address, bind, refuse, socket_handle};
 use crate::request::{Request, Transfer};
 
 socket_handle! {

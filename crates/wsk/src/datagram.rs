@@ -7,8 +7,7 @@ use wsk_core::socket::datagram::Messages;
 use wsk_core::transport::TransportOption;
 
 use crate::error::Error;
-use crate::handle::socket_handle;
-use crate::listen::{address, bind, refuse};
+use crate::handle::{address, bind, refuse, socket_handle};
 use crate::request::{ReceivedFrom, Request, Transfer};
 use wsk_abi::status::NtStatus;
 

@@ -1,4 +1,15 @@
-//! What the socket types have in common: ownership, close, event control.
+//! What the socket types have in common: ownership, close, event control, and calls of several categories.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use wsk_abi::status::NtStatus;
+
+use crate::connection::ConnectionSocket;
+use crate::error::Error;
+use crate::events::ConnectionEvents;
+use crate::request::Request;
+use crate::socket::Socket;
 
 /// Defines a socket handle type.
 macro_rules! socket_handle {
@@ -89,3 +100,22 @@ macro_rules! socket_handle {
 }
 
 pub(crate) use socket_handle;
+
+pub(crate) fn bind(socket: &Arc<Socket>, local: SocketAddr) -> Request<()> {
+    socket.request(|machine, id, fx| machine.bind(id, local, fx))
+}
+
+pub(crate) fn accept(socket: &Arc<Socket>, events: Option<Arc<dyn ConnectionEvents>>) -> Request<ConnectionSocket> {
+    socket.request_accept(events, |machine, id, fx| machine.accept(id, fx))
+}
+
+/// WskGetLocalAddress or WskGetRemoteAddress, which finish at once.
+pub(crate) fn address(socket: &Arc<Socket>, remote: bool) -> Result<SocketAddr, Error> {
+    let request: Request<SocketAddr> = socket.request(|machine, id, fx| machine.address(id, remote, fx));
+    request.finished()
+}
+
+/// A call for which the socket's category or role has no slot.
+pub(crate) fn refuse(request: wsk_core::request::RequestId, fx: &mut wsk_core::effect::Effects) {
+    fx.refuse(request, NtStatus::INVALID_DEVICE_STATE);
+}

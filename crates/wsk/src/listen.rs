@@ -9,9 +9,8 @@ use wsk_core::transport::TransportOption;
 use crate::connection::ConnectionSocket;
 use crate::error::Error;
 use crate::events::{ConnectionEvents, InspectAction};
-use crate::handle::socket_handle;
+use crate::handle::{accept, address, bind, refuse, socket_handle};
 use crate::request::Request;
-use crate::socket::Socket;
 use wsk_abi::status::NtStatus;
 
 socket_handle! {
@@ -94,23 +93,4 @@ impl ListenSocket {
     pub fn local_address(&self) -> Result<SocketAddr, Error> {
         address(&self.socket, false)
     }
-}
-
-pub(crate) fn bind(socket: &Arc<Socket>, local: SocketAddr) -> Request<()> {
-    socket.request(|machine, id, fx| machine.bind(id, local, fx))
-}
-
-pub(crate) fn accept(socket: &Arc<Socket>, events: Option<Arc<dyn ConnectionEvents>>) -> Request<ConnectionSocket> {
-    socket.request_accept(events, |machine, id, fx| machine.accept(id, fx))
-}
-
-/// WskGetLocalAddress or WskGetRemoteAddress, which finish at once.
-pub(crate) fn address(socket: &Arc<Socket>, remote: bool) -> Result<SocketAddr, Error> {
-    let request: Request<SocketAddr> = socket.request(|machine, id, fx| machine.address(id, remote, fx));
-    request.finished()
-}
-
-/// A call for which the socket's category or role has no slot.
-pub(crate) fn refuse(request: wsk_core::request::RequestId, fx: &mut wsk_core::effect::Effects) {
-    fx.refuse(request, NtStatus::INVALID_DEVICE_STATE);
 }

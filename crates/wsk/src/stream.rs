@@ -9,8 +9,8 @@ use wsk_core::transport::TransportOption;
 use crate::connection::ConnectionSocket;
 use crate::error::Error;
 use crate::events::ConnectionEvents;
-use crate::handle::socket_handle;
-use crate::listen::{self, ListenSocket, refuse};
+use crate::handle::{self, refuse, socket_handle};
+use crate::listen::ListenSocket;
 use crate::request::Request;
 
 socket_handle! {
@@ -22,7 +22,7 @@ socket_handle! {
 impl StreamSocket {
     /// WskBind; does not listen yet.
     pub fn bind(&self, local: SocketAddr) -> Request<()> {
-        listen::bind(&self.socket, local)
+        handle::bind(&self.socket, local)
     }
 
     /// WskListen: completes when listening has begun, and commits the socket to it (F-130).
@@ -40,12 +40,12 @@ impl StreamSocket {
 
     /// WskAccept, once it listens.
     pub fn accept(&self) -> Request<ConnectionSocket> {
-        listen::accept(&self.socket, None)
+        handle::accept(&self.socket, None)
     }
 
     /// WskAccept with callbacks for the accepted socket.
     pub fn accept_with(&self, events: Arc<dyn ConnectionEvents>) -> Request<ConnectionSocket> {
-        listen::accept(&self.socket, Some(events))
+        handle::accept(&self.socket, Some(events))
     }
 
     /// The functions of a connection; they fail with INVALID_DEVICE_STATE unless it is one.
@@ -82,6 +82,6 @@ impl StreamSocket {
     /// # Errors
     /// INVALID_DEVICE_STATE before bind.
     pub fn local_address(&self) -> Result<SocketAddr, Error> {
-        listen::address(&self.socket, false)
+        handle::address(&self.socket, false)
     }
 }

@@ -51,17 +51,7 @@ pub enum Call {
     GetLocalAddress,
 }
 
-/// What a call gets in a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It goes ahead.
-    Go,
-    /// INVALID_DEVICE_STATE.
-    Ids,
-    /// FILE_FORCED_CLOSED.
-    Fc,
-}
-
+use crate::socket::Verdict;
 use Verdict::{Fc, Go, Ids};
 
 /// F-242.
@@ -260,11 +250,7 @@ impl DatagramSocket {
         if self.closing.is_some() || self.gone {
             return Err(NtStatus::INVALID_HANDLE);
         }
-        match verdict(call, self.state) {
-            Verdict::Go => Ok(()),
-            Verdict::Ids => Err(NtStatus::INVALID_DEVICE_STATE),
-            Verdict::Fc => Err(NtStatus::FILE_FORCED_CLOSED),
-        }
+        verdict(call, self.state).into_result()
     }
 
     // ---- commands ----

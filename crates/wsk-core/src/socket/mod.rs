@@ -21,6 +21,27 @@ use wsk_abi::status::NtStatus;
 
 use crate::transport::Family;
 
+/// What a call of a listening or a datagram socket gets in a state (a cell of F-241, F-242).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes ahead.
+    Go,
+    /// INVALID_DEVICE_STATE.
+    Ids,
+    /// FILE_FORCED_CLOSED.
+    Fc,
+}
+
+impl Verdict {
+    pub(crate) fn into_result(self) -> Result<(), NtStatus> {
+        match self {
+            Verdict::Go => Ok(()),
+            Verdict::Ids => Err(NtStatus::INVALID_DEVICE_STATE),
+            Verdict::Fc => Err(NtStatus::FILE_FORCED_CLOSED),
+        }
+    }
+}
+
 /// Whether an address of a peer fits a socket: its family (F-82), and on a V6ONLY socket no mapped IPv4 address (C-41).
 pub(crate) fn check_remote(family: Family, v6_only: bool, remote: &SocketAddr) -> Result<(), NtStatus> {
     if Family::of(remote) != family {

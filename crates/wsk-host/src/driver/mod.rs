@@ -11,8 +11,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use wsk_abi::status::NtStatus;
-use wsk_core::transport::{Endpoint, Event, Hangup, Incoming, Operation, StreamEnd, Token};
+use wsk_core::transport::{Endpoint, Event, Incoming, Token};
 
 use crate::endpoint::HostEndpoint;
 
@@ -73,41 +72,6 @@ impl<S> Table<S> {
 pub(crate) fn own(endpoint: Arc<dyn Endpoint>) -> Arc<HostEndpoint> {
     let any: Arc<dyn Any + Send + Sync> = endpoint;
     any.downcast().expect("an endpoint of this transport")
-}
-
-/// The terminal event of an operation that cannot be started, or that was cancelled before it did anything.
-/// `None`: the operation has none.
-pub(crate) fn refuse(operation: Operation, status: NtStatus) -> Option<Event> {
-    let end = if status == NtStatus::CANCELLED { StreamEnd::Stopped } else { StreamEnd::Failed(status) };
-    let stopped = if status == NtStatus::CANCELLED { Ok(()) } else { Err(status) };
-    Some(match operation {
-        Operation::AcceptStart => Event::AcceptStopped(stopped),
-        Operation::WatchIncoming(id, _) => Event::IncomingEnded { id, gone: false },
-        Operation::Connect(_) => Event::Connected(Err(status)),
-        Operation::ReceiveStart => Event::ReceiveStopped(end),
-        Operation::Receive { memory, .. } => Event::ReceiveDone { memory, result: Err(end) },
-        Operation::Send { parts, offset, .. } => Event::SendDone { parts, sent: offset, result: Err(status) },
-        Operation::Watch => Event::Hangup(match end {
-            StreamEnd::Failed(status) => Hangup::Failed { status, unread: 0 },
-            _ => Hangup::Cancelled,
-        }),
-        Operation::Shutdown => Event::ShutdownDone(Err(status)),
-        Operation::ReceiveFromStart => Event::DatagramsStopped(stopped),
-        Operation::ReceiveFrom(memory) => Event::ReceiveFromDone { memory, result: Err(status) },
-        Operation::SendTo { id, memory, .. } => Event::SendToDone { id, memory, result: Err(status) },
-        Operation::Detach { .. } => Event::Detached,
-        Operation::Attach(_)
-        | Operation::AcceptStop
-        | Operation::UnwatchIncoming(_)
-        | Operation::ConnectCancel
-        | Operation::ReceiveStop
-        | Operation::ReceiveCancel
-        | Operation::SendCancel
-        | Operation::WatchCancel
-        | Operation::ShutdownCancel
-        | Operation::ReceiveFromStop
-        | Operation::ReceiveFromCancel => return None,
-    })
 }
 
 /// The event of an accepted descriptor; `None` when its peer is gone already (F-137).

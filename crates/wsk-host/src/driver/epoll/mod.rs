@@ -24,7 +24,7 @@ use socket::{Connecting, Sending, Shutting, Socket};
 use crate::background::Background;
 use crate::bell::Bell;
 use crate::driver::uring::DATAGRAM_BUFFER;
-use crate::driver::{Table, own, refuse};
+use crate::driver::{Table, own};
 use crate::endpoint::HostEndpoint;
 use crate::errno;
 use crate::message::Header;
@@ -425,7 +425,7 @@ impl Driver for EpollDriver {
             | Operation::ReceiveFromCancel => self.cancel(token, &operation),
             operation => match self.admit(token, &operation) {
                 Ok(()) => self.start(token, operation),
-                Err(status) => self.ready.extend(refuse(operation, status).map(|event| Report { token, event })),
+                Err(status) => self.ready.extend(operation.refused(status).map(|event| Report { token, event })),
             },
         }
     }

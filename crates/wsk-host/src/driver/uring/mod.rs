@@ -24,7 +24,7 @@ pub(crate) use ring::{BufferRing, Flavour, Ring};
 use crate::address::NAME_SPACE;
 use crate::background::Background;
 use crate::bell::Bell;
-use crate::driver::{Table, own, refuse};
+use crate::driver::{Table, own};
 use crate::endpoint::{FinState, HostEndpoint};
 use crate::message::{CONTROL_SPACE, Header};
 use crate::pool::Shared;
@@ -363,7 +363,7 @@ impl Driver for UringDriver {
             Operation::Detach { abort } => self.detach(token, abort),
             operation => match self.admit(token, &operation) {
                 Ok(fd) => self.start_operation(token, fd, operation),
-                Err(status) => self.ready.extend(refuse(operation, status).map(|event| Report { token, event })),
+                Err(status) => self.ready.extend(operation.refused(status).map(|event| Report { token, event })),
             },
         }
     }
