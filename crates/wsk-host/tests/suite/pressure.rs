@@ -82,6 +82,33 @@ arms! {
         }
     }
 
+    /// A stream that was detached while it waited for a buffer once took the turn of the next one, and that one starved.
+    fn a_closed_socket_leaves_its_turn(rig: Rig) {
+        let (hog, _, mut hog_peer) = rig.pair();
+        rig.submit(hog, Operation::ReceiveStart);
+        hog_peer.write_all(&[1; 40_000]).unwrap();
+        let mut kept: Vec<Buffer> = (0..4).map(|_| held(&mut rig, hog)).collect();
+        rig.submit(hog, Operation::ReceiveStop);
+        rig.wait(hog, |e| if let Event::ReceiveStopped(StreamEnd::Stopped) = e { Ok(()) } else { Err(e) });
+        let mut starve = || {
+            let (token, _, mut peer) = rig.pair();
+            rig.submit(token, Operation::ReceiveStart);
+            peer.write_all(&[2; 100]).unwrap();
+            for _ in 0..5 {
+                rig.poll(false);
+            }
+            (token, peer)
+        };
+        let (first, _first_peer) = starve();
+        let (second, _second_peer) = starve();
+        rig.detach(first, true);
+        assert!(rig.take(second).is_empty(), "all buffers are held");
+        let one = kept.pop();
+        let releaser = std::thread::spawn(move || drop(one));
+        assert_eq!(rig.received(second, 100), [2; 100]);
+        releaser.join().unwrap();
+    }
+
     fn starved_datagrams_resume(rig: Rig) {
         let (token, address, peer) = rig.datagram();
         rig.submit(token, Operation::ReceiveFromStart);

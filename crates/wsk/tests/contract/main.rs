@@ -20,6 +20,7 @@ mod disconnect;
 mod inheritance;
 mod many;
 mod order;
+mod overtaken;
 mod promises;
 mod python;
 mod races;
