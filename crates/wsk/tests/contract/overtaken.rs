@@ -201,7 +201,7 @@ fn e120_a_lowered_cap(arm: Arm) {
 
 /// A receive that was cancelled while the thread that had completed the one before tried it once waited on, uncancelled.
 fn f63_a_cancel_that_meets_a_try(arm: Arm) {
-    const ROUNDS: usize = 500;
+    const ROUNDS: usize = 2000;
     let world = arm.world();
     let (socket, peer) = world.accepted(None);
     let begun = AtomicUsize::new(0);
