@@ -26,16 +26,21 @@ arms! {
 /// disconnect still ran.
 fn f115_close_waits_for_the_completion_routine(arm: Arm) {
     let world = arm.world();
-    let (socket, _peer) = world.accepted(None);
+    let (socket, peer) = world.accepted(None);
     let (entered, inside) = mpsc::channel();
     let (go_on, gate) = mpsc::channel::<()>();
     let (told, order) = mpsc::channel();
     let end = told.clone();
-    socket.disconnect_with(Memory::None, DisconnectFlags::ABORTIVE).on_complete(move |_| {
-        entered.send(()).unwrap();
-        let _ = gate.recv_timeout(PATIENCE);
-        tell(&end, "the routine returns");
+    let aborting = socket.reference();
+    // Begun on the home processor, the disconnect completes there, after its routine was set.
+    socket.receive(vec![0; 1]).on_complete(move |_| {
+        aborting.disconnect_with(Memory::None, DisconnectFlags::ABORTIVE).on_complete(move |_| {
+            entered.send(()).unwrap();
+            let _ = gate.recv_timeout(PATIENCE);
+            tell(&end, "the routine returns");
+        });
     });
+    peer.send(b"!");
     inside.recv_timeout(PATIENCE).unwrap();
     socket.close().on_complete(move |_| tell(&told, "closed"));
     go_on.send(()).unwrap();
