@@ -27,8 +27,6 @@ pub struct Registration {
     version: u16,
     deregistering: bool,
     captures: usize,
-    /// Calls inside a function of the provider dispatch table, and requests given to one that have not completed.
-    calls: usize,
     /// Sockets whose close has not completed, accepted ones included.
     sockets: usize,
     had_socket: bool,
@@ -42,7 +40,6 @@ impl Registration {
             version,
             deregistering: false,
             captures: 0,
-            calls: 0,
             sockets: 0,
             had_socket: false,
             static_events: EventMask::empty(),
@@ -89,22 +86,12 @@ impl Registration {
 
     /// Whether nothing is left to wait for (F-23).
     pub fn is_idle(&self) -> bool {
-        self.captures == 0 && self.calls == 0 && self.sockets == 0
+        self.captures == 0 && self.sockets == 0
     }
 
-    /// What a deregistration still waits for: captures, calls, sockets.
-    pub fn outstanding(&self) -> (usize, usize, usize) {
-        (self.captures, self.calls, self.sockets)
-    }
-
-    /// A call into the provider dispatch table begins, or a request is given to it.
-    pub fn begin_call(&mut self) {
-        self.calls += 1;
-    }
-
-    /// ... ended.
-    pub fn end_call(&mut self) {
-        self.calls -= 1;
+    /// What a deregistration still waits for: captures and sockets. Every request given to the provider belongs to one.
+    pub fn outstanding(&self) -> (usize, usize) {
+        (self.captures, self.sockets)
     }
 
     /// A socket was created or accepted (F-91).

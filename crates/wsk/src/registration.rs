@@ -153,12 +153,8 @@ impl Drop for Registration {
 
 impl std::fmt::Debug for Registration {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (captures, calls, sockets) = self.shared.machine.lock().outstanding();
-        f.debug_struct("Registration")
-            .field("captures", &captures)
-            .field("calls", &calls)
-            .field("sockets", &sockets)
-            .finish()
+        let (captures, sockets) = self.shared.machine.lock().outstanding();
+        f.debug_struct("Registration").field("captures", &captures).field("sockets", &sockets).finish()
     }
 }
 

@@ -226,8 +226,9 @@ impl Socket {
         }
     }
 
-    /// A machine that stops reading at its cap must hear of the next release: a release that does not see `paused` yet is
-    /// seen here and taken into account by whoever decides next, which is the answer of this call.
+    /// Keeps `paused` in step with the machine: one that stopped reading at its cap must hear of the next release. A release
+    /// that came too early to see the flag is taken into account by the decision that follows the callback (or, after a
+    /// change of the cap, by the one in [`Socket::cap_changed`]).
     pub(super) fn settle_pause(&self, state: &mut State) {
         let paused = state.machine.is_paused();
         if paused != self.paused.load(Ordering::Relaxed) {
