@@ -1,0 +1,59 @@
+//! What a driver can import, by name. Each module lists its own in an `EXPORTS` table made by [`exports!`].
+
+/// A function or a variable that drivers import. Names are unique whatever module of Windows an import names: HAL, ntoskrnl
+/// and NETIO forward to each other (loader.md).
+#[derive(Clone, Copy, Debug)]
+pub struct Export {
+    /// The name in the import table.
+    pub name: &'static str,
+    /// Address of the function, or of the variable.
+    pub address: *const (),
+    /// Function or variable.
+    pub kind: Kind,
+}
+
+/// What an export is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Code; the loader puts a small stub before it that notes the caller.
+    Function,
+    /// A variable; the import is its address.
+    Data,
+}
+
+// The addresses are those of functions and statics.
+#[allow(unsafe_code)] // Send and Sync for a table of constant addresses.
+mod shared {
+    // SAFETY: an export is three constants; nothing is reached through the address here.
+    unsafe impl Send for super::Export {}
+    // SAFETY: as above.
+    unsafe impl Sync for super::Export {}
+}
+
+/// A table of exports: `exports! { KeSetEvent, KeResetEvent, data PsThreadType }`; `NAME = path` where they differ.
+#[macro_export]
+macro_rules! exports {
+    (@one data $name:ident) => {
+        $crate::export::Export {
+            name: stringify!($name),
+            address: (&raw const $name).cast::<()>(),
+            kind: $crate::export::Kind::Data,
+        }
+    };
+    (@one $name:ident) => {
+        $crate::export::Export { name: stringify!($name), address: $name as *const (), kind: $crate::export::Kind::Function }
+    };
+    (@one $name:ident = $path:path) => {
+        $crate::export::Export { name: stringify!($name), address: $path as *const (), kind: $crate::export::Kind::Function }
+    };
+    ($($($name:ident)+ $(= $path:path)?),* $(,)?) => {
+        /// What drivers import from here.
+        pub const EXPORTS: &[$crate::export::Export] = &[$($crate::exports!(@one $($name)+ $(= $path)?)),*];
+    };
+}
+
+/// Everything the executive exports, module by module.
+pub fn all() -> impl Iterator<Item = &'static Export> {
+    const TABLES: &[&[Export]] = &[crate::ke::irql::EXPORTS];
+    TABLES.iter().flat_map(|table| table.iter())
+}

@@ -1,0 +1,4 @@
+//! Ke: processors, IRQL, and what is waited for.
+
+pub mod irql;
+pub mod processor;
