@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use wsk_abi::flags::{DisconnectFlags, ReceiveFlags, SendFlags};
+use wsk_abi::flags::{DisconnectFlags, EventMask, ReceiveFlags, SendFlags};
 use wsk_abi::status::NtStatus;
 use wsk_core::effect::InspectId;
 use wsk_core::memory::Memory;
@@ -42,6 +42,16 @@ impl ConnectionSocket {
             Some(connection) => connection.connect_ex(id, remote, memory, fx),
             None => refuse(id, fx),
         })
+    }
+
+    /// Tells which callbacks the client has for a socket that it got through WskAcceptEvent, when it learns so only during
+    /// that callback (C: the dispatch table written there, E-22, E-33). Events without a callback stay off.
+    pub fn limit_events(&self, provided: EventMask) {
+        self.socket.decide(None, |machine, _| {
+            if let Some(connection) = machine.connection() {
+                connection.limit_events(provided);
+            }
+        });
     }
 
     /// WskSend. It completes when all bytes were taken by the transport, which delivers them even if the connection is reset

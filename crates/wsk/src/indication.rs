@@ -55,6 +55,11 @@ impl Indication {
         bytes
     }
 
+    /// The buffers one by one, each to be released by itself (E-117).
+    pub fn into_buffers(self) -> BufferList {
+        self.list
+    }
+
     pub(crate) fn ticket(&self) -> u64 {
         self.ticket
     }

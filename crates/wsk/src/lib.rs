@@ -64,7 +64,7 @@ pub use listen::ListenSocket;
 pub use processor::current_irql;
 pub use provider::{Builder, Counters, Provider};
 pub use registration::{Client, ClientDispatch, ProviderCharacteristics, Registration, WaitTimeout};
-pub use request::{FromCompletion, ReceivedFrom, Request, Transfer};
+pub use request::{Canceller, FromCompletion, ReceivedFrom, Request, Transfer};
 pub use stream::StreamSocket;
 pub use wsk_abi::flags::{ControlFlags, DisconnectFlags, EventFlags, EventMask, ReceiveFlags, SendFlags};
 pub use wsk_abi::status::NtStatus;

@@ -73,6 +73,14 @@ impl<T: FromCompletion> Request<T> {
         }
     }
 
+    /// Something to cancel it with while another waits for it; `None` if it has completed already.
+    pub fn canceller(&self) -> Option<Canceller> {
+        match &self.state {
+            State::Pending(socket, id) => Some(Canceller { socket: socket.clone(), id: *id }),
+            State::Ready(_) | State::Taken => None,
+        }
+    }
+
     /// Lets it go on; its result is dropped.
     pub fn detach(mut self) {
         if let State::Pending(socket, id) = std::mem::replace(&mut self.state, State::Taken) {
@@ -108,6 +116,20 @@ impl<T: FromCompletion> Request<T> {
     /// As [`Request::wait`].
     pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<T, Error>> {
         self.wait_until(Instant::now().checked_add(timeout))
+    }
+
+    /// The result, if it completed inside its call; otherwise the request back.
+    ///
+    /// # Errors
+    /// The request, which goes on.
+    pub fn into_ready(mut self) -> Result<Result<T, Error>, Self> {
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::Ready(completed) => Ok(finish(*completed)),
+            state => {
+                self.state = state;
+                Err(self)
+            }
+        }
     }
 
     /// The result of a request that finishes inside its call.
@@ -186,6 +208,26 @@ fn finish<T: FromCompletion>(completed: Completed) -> Result<T, Error> {
         Ok(T::from_completion(completed))
     } else {
         Err(Error::new(completed.status, completed.information, completed.memory))
+    }
+}
+
+/// Cancels a request whose [`Request`] was given away, to [`Request::on_complete`] say.
+#[derive(Clone)]
+pub struct Canceller {
+    socket: Arc<Socket>,
+    id: RequestId,
+}
+
+impl Canceller {
+    /// IoCancelIrp, as [`Request::cancel`]; nothing once it has completed.
+    pub fn cancel(&self) {
+        self.socket.cancel(self.id);
+    }
+}
+
+impl std::fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Canceller({:?})", self.id)
     }
 }
 

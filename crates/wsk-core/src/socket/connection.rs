@@ -546,6 +546,15 @@ impl Connection {
         self.receive.advance(fx);
     }
 
+    /// The callbacks that the client turns out to have, of a socket it got through WskAcceptEvent: events without one are
+    /// switched off, static and inherited ones too (E-4). Before [`Connection::release`].
+    pub fn limit_events(&mut self, available: EventMask) {
+        self.available = available;
+        for event in CONNECTION_EVENTS.difference(available).iter() {
+            self.switch(event).close();
+        }
+    }
+
     // ---- events of the transport ----
 
     /// Takes an event in. Follow a run of them with [`Connection::advance`].
