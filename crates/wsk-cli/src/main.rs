@@ -1,8 +1,11 @@
 //! The `wsk` command.
 #![forbid(unsafe_code)]
 
+mod build;
 mod demo;
 mod echo;
+mod imports;
+mod run;
 mod server;
 
 use std::fmt;
@@ -22,6 +25,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(Box<run::Args>),
+    Build(build::Args),
+    Imports(imports::Args),
     Demo(demo::Args),
     Echo(echo::Args),
 }
@@ -95,6 +101,9 @@ impl fmt::Display for Failure {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Build(args) => build::run(&args),
+        Command::Imports(args) => imports::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Echo(args) => echo::run(&args),
     };

@@ -54,6 +54,45 @@ macro_rules! exports {
 
 /// Everything the executive exports, module by module.
 pub fn all() -> impl Iterator<Item = &'static Export> {
-    const TABLES: &[&[Export]] = &[crate::ke::irql::EXPORTS];
+    const TABLES: &[&[Export]] = &[
+        crate::ex::fast_mutex::EXPORTS,
+        crate::ex::list::EXPORTS,
+        crate::ex::lookaside::EXPORTS,
+        crate::ex::pool::EXPORTS,
+        crate::ex::push_lock::EXPORTS,
+        crate::ex::resource::EXPORTS,
+        crate::ex::rundown::EXPORTS,
+        crate::ex::rw_spin_lock::EXPORTS,
+        crate::ex::services::EXPORTS,
+        crate::ex::slist::EXPORTS,
+        crate::ex::work::EXPORTS,
+        crate::io::cancel::EXPORTS,
+        crate::io::complete::EXPORTS,
+        crate::io::irp::EXPORTS,
+        crate::ke::dpc::EXPORTS,
+        crate::ke::event::EXPORTS,
+        crate::ke::exception::EXPORTS,
+        crate::ke::irql::EXPORTS,
+        crate::ke::spin_lock::EXPORTS,
+        crate::ke::time::EXPORTS,
+        crate::ke::timer::EXPORTS,
+        crate::ke::wait::EXPORTS,
+        crate::mm::mdl::EXPORTS,
+        crate::ob::EXPORTS,
+        crate::ob::handle::EXPORTS,
+        crate::ps::process::EXPORTS,
+        crate::ps::thread::EXPORTS,
+        crate::rtl::dbg::EXPORTS,
+        crate::rtl::memory::EXPORTS,
+        crate::rtl::printf::EXPORTS,
+        crate::rtl::version::EXPORTS,
+    ];
+    static PREPARED: std::sync::Once = std::sync::Once::new();
+    PREPARED.call_once(crate::ps::process::prepare);
     TABLES.iter().flat_map(|table| table.iter())
+}
+
+/// The export of a name.
+pub fn find(name: &str) -> Option<&'static Export> {
+    all().find(|export| export.name == name)
 }

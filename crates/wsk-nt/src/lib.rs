@@ -1,7 +1,7 @@
 //! The executive: what ntoskrnl, HAL and NETIO export to a driver, as functions of an ordinary Linux process.
 //!
-//! One module per Windows prefix (`ke`, `io`, `ex`, `mm`, `ob`, `ps`, `rtl`, `zw`, `nmr`). Structures that drivers reach
-//! into (IRP, MDL, KEVENT, DEVICE_OBJECT, list heads) have their real layouts; what drivers only pass around is ours.
+//! One module per Windows prefix (`ke`, `io`, `ex`, `mm`, `ob`, `ps`, `rtl`, `zw`, `nmr`, `se`). Structures that drivers
+//! reach into (IRP, MDL, KEVENT, DEVICE_OBJECT, list heads) have their real layouts; what drivers only pass around is ours.
 //!
 //! Beside the prefixes:
 //! - [`export`]: the table of everything a driver can import from here, by name;
@@ -9,10 +9,22 @@
 //! - [`bug_check`]: the end, with a report;
 //! - [`verify`]: the rules drivers must keep, and who broke one.
 #![deny(unsafe_code)]
-#![allow(non_snake_case)] // Exports have their C names.
+#![allow(non_snake_case, non_camel_case_types, non_upper_case_globals)] // Exports and structures have their C names.
+#![allow(clippy::multiple_unsafe_ops_per_block)] // A block is one step on one structure of the driver; its comment covers the step.
 
+mod addresses;
+mod text;
 pub mod bug_check;
 pub mod caller;
 pub mod export;
+pub mod ex;
+pub mod io;
 pub mod ke;
+pub mod mm;
+pub mod ob;
+pub mod ps;
+pub mod rtl;
 pub mod verify;
+
+#[cfg(test)]
+mod tests;

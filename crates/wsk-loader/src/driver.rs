@@ -1,0 +1,238 @@
+//! A loaded driver: its life from DriverEntry to DriverUnload.
+#![allow(unsafe_code)] // Calls the driver's code.
+
+use std::arch::naked_asm;
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+use wsk_abi::NtStatus;
+use wsk_abi::io::UNICODE_STRING;
+use wsk_nt::bug_check::{BugCheck, stop};
+use wsk_nt::{caller, ke, verify};
+
+use crate::map::Protection;
+use crate::module::{self, MissingImport, Module};
+use crate::object::DRIVER_OBJECT;
+use crate::trap;
+
+/// Why a driver was not unloaded.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum UnloadError {
+    /// It did not start, or has been unloaded.
+    #[error("{0} is not running")]
+    NotRunning(String),
+    /// It has no DriverUnload.
+    #[error("{0} cannot be unloaded: its DriverEntry set no DriverUnload")]
+    NoUnload(String),
+    /// A driver loaded later imports from it.
+    #[error("{0} cannot be unloaded while {1} imports from it; unload that first")]
+    InUse(String, String),
+}
+
+/// Where a driver is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Mapped and bound; nothing of it has run.
+    Loaded,
+    /// DriverEntry succeeded.
+    Running,
+    /// DriverEntry failed, or DriverUnload has returned.
+    Over,
+}
+
+/// A loaded driver. Dropping one that runs leaves it running, mapped for the rest of the process.
+pub struct Driver {
+    module: Arc<Module>,
+    state: State,
+    object: Box<DRIVER_OBJECT>,
+    /// The strings that the object and DriverEntry's second argument point at.
+    _names: [Vec<u16>; 2],
+    registry_path: UNICODE_STRING,
+}
+
+// SAFETY: the pointers of the driver object lead into the image and to the driver's own objects, which have no thread.
+unsafe impl Send for Driver {}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("name", &self.module.name).field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// A pointer that may go to the thread which runs the driver's routine.
+struct Sent<T>(T);
+
+// SAFETY: the routine runs while the owner waits for it.
+unsafe impl<T> Send for Sent<T> {}
+
+impl<T> Sent<T> {
+    fn get(self) -> T {
+        self.0
+    }
+}
+
+/// Runs `f` on a system thread at PASSIVE_LEVEL, and waits for it.
+fn on_system_thread<T>(name: &str, f: impl FnOnce() -> T) -> T {
+    let f = Sent(f);
+    let thread = std::thread::scope(|scope| {
+        let run = move || {
+            trap::prepare_thread();
+            let result = f.get()();
+            let irql = ke::irql::set(ke::irql::PASSIVE_LEVEL);
+            if irql != ke::irql::PASSIVE_LEVEL {
+                verify::violation("IRQL not restored", format!("a routine returned at IRQL {irql}, it was called at 0"));
+            }
+            Sent(result)
+        };
+        let thread = std::thread::Builder::new().name(name.into()).spawn_scoped(scope, run);
+        thread.expect("the kernel refuses a thread").join()
+    });
+    match thread {
+        Ok(result) => result.get(),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+fn utf16(text: &str) -> Vec<u16> {
+    text.encode_utf16().chain([0]).collect()
+}
+
+fn unicode_string(units: &mut [u16]) -> UNICODE_STRING {
+    let bytes = u16::try_from(units.len() * 2).unwrap_or(u16::MAX - 1);
+    UNICODE_STRING { Length: bytes - 2, MaximumLength: bytes, Buffer: units.as_mut_ptr() }
+}
+
+impl Driver {
+    pub(crate) fn new(module: Arc<Module>) -> Driver {
+        let service = module.stem();
+        let mut names = [utf16(&format!("\\Driver\\{service}")), utf16(&registry_path(&service))];
+        // SAFETY: all fields of the object are valid as zeros.
+        let mut object: Box<DRIVER_OBJECT> = Box::new(unsafe { std::mem::zeroed() });
+        object.Type = 4;
+        object.Size = size_of::<DRIVER_OBJECT>() as i16;
+        object.DriverStart = module.base() as *mut _;
+        object.DriverSize = module.image.memory.len() as u32;
+        object.DriverInit = (module.base() + module.image.entry as usize) as *mut _;
+        let [name, path] = &mut names;
+        object.DriverName = unicode_string(name);
+        let registry_path = unicode_string(path);
+        Driver { module, state: State::Loaded, object, _names: names, registry_path }
+    }
+
+    /// The file name it was loaded under.
+    pub fn name(&self) -> &str {
+        &self.module.name
+    }
+
+    /// Where the image is.
+    pub fn base(&self) -> usize {
+        self.module.base()
+    }
+
+    /// Bytes of the image in memory.
+    pub fn size(&self) -> usize {
+        self.module.image.memory.len()
+    }
+
+    /// Calls DriverEntry on a system thread at PASSIVE_LEVEL; its status. On failure the driver is over, as on Windows:
+    /// DriverUnload is not called. INIT sections are discarded on success.
+    ///
+    /// # Panics
+    ///
+    /// If the driver has been started before.
+    pub fn start(&mut self) -> NtStatus {
+        assert_eq!(self.state, State::Loaded, "a driver is started once");
+        type Entry = unsafe extern "win64" fn(*mut DRIVER_OBJECT, *mut UNICODE_STRING) -> NtStatus;
+        // SAFETY: the entry point is code of the image (`Image::parse`), called as the DDI says.
+        let entry: Entry = unsafe { std::mem::transmute(self.object.DriverInit) };
+        let (object, path) = (&raw mut *self.object, &raw mut self.registry_path);
+        // SAFETY: the driver is mapped, bound, and trusted with the process (crate documentation).
+        let status = on_system_thread("DriverEntry", || unsafe { entry(object, path) });
+        if status.is_success() {
+            self.state = State::Running;
+            self.discard();
+        } else {
+            self.state = State::Over;
+            self.retire();
+        }
+        status
+    }
+
+    /// Takes the sections for initialization away, so that calls into them are caught.
+    fn discard(&self) {
+        for section in self.module.image.sections.iter().filter(|section| section.discardable) {
+            let _ = self.module.mapping.protect(section.rva as usize, section.size as usize, Protection::NONE);
+        }
+    }
+
+    /// Calls DriverUnload on a system thread at PASSIVE_LEVEL, and takes the image away.
+    ///
+    /// # Errors
+    ///
+    /// [`UnloadError`]; the driver goes on then.
+    pub fn unload(&mut self) -> Result<(), UnloadError> {
+        let name = || self.module.name.clone();
+        if self.state != State::Running {
+            return Err(UnloadError::NotRunning(name()));
+        }
+        if let Some(user) = module::all().iter().find(|other| other.uses.iter().any(|used| Arc::ptr_eq(used, &self.module))) {
+            return Err(UnloadError::InUse(name(), user.name.clone()));
+        }
+        let Some(unload) = self.object.DriverUnload else { return Err(UnloadError::NoUnload(name())) };
+        let object = &raw mut *self.object;
+        // SAFETY: the driver's own routine, called as the DDI says.
+        on_system_thread("DriverUnload", || unsafe { unload(object) });
+        self.state = State::Over;
+        self.retire();
+        Ok(())
+    }
+
+    /// The image is out of use: nothing finds it any more, and what still runs into it faults.
+    fn retire(&self) {
+        module::remove(&self.module);
+        let _ = self.module.mapping.protect(0, self.module.mapping.size(), Protection::NONE);
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        match self.state {
+            State::Loaded => module::remove(&self.module),
+            State::Running => {
+                // The driver keeps pointers to its object.
+                let object = std::mem::replace(&mut self.object, Box::new(
+                    // SAFETY: all fields of the object are valid as zeros.
+                    unsafe { std::mem::zeroed() },
+                ));
+                Box::leak(object);
+                let _ = std::mem::take(&mut self._names).map(Vec::leak);
+            }
+            State::Over => {}
+        }
+    }
+}
+
+/// The key of a service in the registry.
+fn registry_path(service: &str) -> String {
+    format!("\\Registry\\Machine\\System\\CurrentControlSet\\Services\\{service}")
+}
+
+/// Where missing imports lead: R11 holds the note of their stub.
+#[unsafe(naked)]
+pub(crate) unsafe extern "win64" fn missing_import() {
+    naked_asm!("mov rdi, r11", "and rsp, -16", "call {called}", "ud2", called = sym missing_import_called)
+}
+
+unsafe extern "C" fn missing_import_called(note: *const MissingImport) -> ! {
+    // SAFETY: the stub's note, which lives as long as the module that called.
+    let note = unsafe { note.as_ref() };
+    let (name, driver) = note.map_or(("?", "?"), |note| (&note.name, &note.driver));
+    const ENTRYPOINT_NOT_FOUND: u64 = 0xC000_0139;
+    stop(&BugCheck {
+        code: 0x1E,
+        parameters: [ENTRYPOINT_NOT_FOUND, caller::current() as u64, 0, 0],
+        what: format!("{driver} called {name}, which nobody exports"),
+        caller: caller::current(),
+    })
+}

@@ -1,0 +1,49 @@
+//! A small operating system loader: maps compiled Windows x64 kernel drivers into this process, relocates them, binds their
+//! imports by name, traps what must be trapped, handles structured exceptions, calls DriverEntry, unloads, and reports bug
+//! checks (spec/loader.md has the traps and the cures).
+//!
+//! ```no_run
+//! use wsk_loader::{LoadOptions, Loader};
+//!
+//! let loader = Loader::new(wsk_nt::export::all());
+//! let bytes = std::fs::read("echo.sys")?;
+//! let mut driver = loader.load("echo.sys", &bytes, &LoadOptions::default())?;
+//! let status = driver.start();
+//! println!("DriverEntry returned {status}");
+//! driver.unload()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Several drivers live in one process; each may import from those loaded before it. The drivers are native code: they can
+//! write anywhere in the process, so run what you would run in your kernel, no less trusted.
+#![deny(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod context;
+mod cookie;
+mod driver;
+mod export;
+mod exports;
+mod image;
+mod import;
+mod loader;
+mod locate;
+mod map;
+mod module;
+mod object;
+mod open;
+mod probe;
+mod reloc;
+mod report;
+mod stub;
+mod symbol;
+mod trap;
+mod unwind;
+mod view;
+
+pub use crate::driver::{Driver, UnloadError};
+pub use crate::image::{Image, ImageError};
+pub use crate::import::Wanted;
+pub use crate::trap::{Counters, counters};
+pub use crate::loader::{Binding, ImportLine, LoadError, LoadOptions, Loader, Missing};
+pub use crate::locate::{describe_address, describe_caller, driver_at};

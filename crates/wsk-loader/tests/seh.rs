@@ -1,0 +1,128 @@
+//! Structured exceptions of drivers built by clang.
+#![allow(unsafe_code)] // Functions that drivers call.
+
+mod common;
+
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use common::{Clang, bug_check, build, load};
+use wsk_abi::NtStatus;
+use wsk_loader::Loader;
+use wsk_nt::export::{Export, Kind};
+
+static CASE: AtomicI32 = AtomicI32::new(0);
+static REACHED: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+
+/// TestReport(0) asks which case to run; other values say that a place was reached.
+extern "win64" fn report(value: i32) -> i32 {
+    if value == 0 {
+        return CASE.load(Ordering::SeqCst);
+    }
+    if value < 100 {
+        REACHED.lock().unwrap().push(value);
+        return 0;
+    }
+    1
+}
+
+static OWN: [Export; 1] = [Export { name: "TestReport", address: report as *const (), kind: Kind::Function }];
+
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run(case: i32) -> NtStatus {
+    CASE.store(case, Ordering::SeqCst);
+    let loader = Loader::new(OWN.iter().chain(wsk_nt::export::all()));
+    load(&loader, &build("seh", Clang)).start()
+}
+
+/// Runs a case, which must succeed and reach the places in this order.
+#[track_caller]
+fn reaches(case: i32, places: &[i32]) {
+    let _alone = alone();
+    REACHED.lock().unwrap().clear();
+    assert_eq!(run(case), NtStatus::SUCCESS);
+    assert_eq!(*REACHED.lock().unwrap(), places);
+}
+
+#[test]
+fn a_null_read() {
+    reaches(1, &[]);
+}
+
+#[test]
+fn a_raised_status() {
+    reaches(2, &[]);
+}
+
+#[test]
+fn nested_and_refused() {
+    reaches(3, &[1, 2, 3]);
+}
+
+#[test]
+fn finally_runs_between_filter_and_handler() {
+    reaches(4, &[1, 2, 3]);
+}
+
+#[test]
+fn a_filter_goes_on() {
+    reaches(5, &[1]);
+}
+
+#[test]
+fn registers_come_back() {
+    reaches(6, &[]);
+}
+
+#[test]
+fn an_exception_in_a_filter() {
+    reaches(7, &[1, 2]);
+}
+
+#[test]
+fn an_exception_in_a_finally() {
+    reaches(8, &[1, 2, 3]);
+}
+
+#[test]
+fn finally_on_the_normal_way() {
+    reaches(9, &[1, 2]);
+}
+
+#[test]
+fn finally_on_return() {
+    reaches(10, &[2]);
+}
+
+#[test]
+fn a_thousand_exceptions() {
+    let _alone = alone();
+    assert_eq!(run(11), NtStatus::SUCCESS);
+    assert_eq!(REACHED.lock().unwrap().iter().filter(|&&place| place == 2).count() % 1000, 0);
+}
+
+#[test]
+fn an_exception_in_an_except() {
+    reaches(12, &[1, 2]);
+}
+
+#[test]
+fn nobody_takes_it() {
+    let report = bug_check("nobody_takes_it", || {
+        run(20);
+    });
+    assert!(report.contains("STATUS_INSUFFICIENT_RESOURCES") && report.contains("no __except"), "{report}");
+    assert!(report.contains("bug check 0x0000001e"), "{report}");
+}
+
+#[test]
+fn noncontinuable() {
+    let report = bug_check("noncontinuable", || {
+        run(21);
+    });
+    assert!(report.contains("EXCEPTION_CONTINUE_EXECUTION"), "{report}");
+}

@@ -1,0 +1,309 @@
+//! IRPs of clients: taken at the call, ended once (functions.md 2).
+//!
+//! Two invariants hold on every path. A: the completion routine sees `PendingReturned` exactly when the function returns
+//! STATUS_PENDING (F-46). B: with any other return value the routine has run before the function returns (F-47).
+#![allow(unsafe_code)] // IRPs are the client's memory.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use wsk::{Canceller, Error, FromCompletion, Request};
+use wsk_abi::NtStatus;
+use wsk_abi::io::{IO_STATUS_BLOCK, PDEVICE_OBJECT};
+use wsk_abi::irp::{IRP, SL_PENDING_RETURNED};
+use wsk_nt::io::cancel::{self, set_cancel_routine};
+use wsk_nt::io::{complete::complete_request, irp as io};
+use wsk_nt::ke::irql;
+
+/// The IRP of one call, entered: the provider's stack location is the current one (F-41). It must be ended by one of the
+/// methods, which return what the function has to return.
+#[must_use = "every IRP is completed"]
+pub(crate) struct Entered(*mut IRP);
+
+// SAFETY: the subsystem owns the IRP until it completes it, on whatever thread (F-40).
+unsafe impl Send for Entered {}
+
+/// What a request ends with: IoStatus.
+pub(crate) type Ending = IO_STATUS_BLOCK;
+
+/// Success, with so much information.
+pub(crate) fn done(information: usize) -> Ending {
+    IO_STATUS_BLOCK { Status: NtStatus::SUCCESS, Information: information }
+}
+
+/// Failure; Information is 0 (F-62).
+pub(crate) fn failed(status: NtStatus) -> Ending {
+    IO_STATUS_BLOCK { Status: status, Information: 0 }
+}
+
+/// The end of a request that failed, with the bytes of a WAITALL that was cut off (F-62).
+pub(crate) fn error(error: &Error) -> Ending {
+    IO_STATUS_BLOCK { Status: error.status(), Information: error.information() }
+}
+
+/// Takes a client's IRP. A null one is `None`: the function returns INVALID_PARAMETER and touches nothing (F-50).
+///
+/// # Safety
+/// `irp` is null, or an IRP that the client owns and gives to the function, with a stack location left.
+pub(crate) unsafe fn enter(irp: *mut IRP) -> Option<Entered> {
+    if irp.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's word.
+    unsafe { io::enter_next_location(irp) };
+    Some(Entered(irp))
+}
+
+/// Runs a function that must have an IRP: `start` checks the arguments and begins, and what it gives back says how it ends.
+///
+/// # Safety
+/// As [`enter`].
+pub(crate) unsafe fn request<T: FromCompletion>(
+    irp: *mut IRP,
+    start: impl FnOnce() -> Result<Request<T>, NtStatus>,
+    ending: impl FnOnce(T) -> usize + Send + 'static,
+) -> NtStatus {
+    // SAFETY: the caller's word.
+    let Some(irp) = (unsafe { enter(irp) }) else { return NtStatus::INVALID_PARAMETER };
+    if irp.is_cancelled() {
+        return irp.refuse(NtStatus::CANCELLED); // F-67
+    }
+    match start() {
+        Err(status) => irp.refuse(status),
+        Ok(request) => irp.pend(request, move |result| match result {
+            Ok(value) => done(ending(value)),
+            Err(failure) => error(&failure),
+        }),
+    }
+}
+
+impl Entered {
+    fn is_cancelled(&self) -> bool {
+        // SAFETY: ours until completed.
+        unsafe { (*self.0).Cancel != 0 }
+    }
+
+    /// Ends it inside the call, not marked pending (F-51, and the control functions of F-52); returns its status.
+    pub(crate) fn finish(self, ending: Ending) -> NtStatus {
+        set_status(self.0, ending);
+        // SAFETY: ours until now; not touched again (F-42).
+        unsafe { complete_request(self.0, 0) };
+        ending.Status
+    }
+
+    /// Ends it inside the call with an error found at once (F-51).
+    pub(crate) fn refuse(self, status: NtStatus) -> NtStatus {
+        self.finish(failed(status))
+    }
+
+    /// Marks it pending, for an end that [`Pended::end`] brings; the function returns PENDING.
+    pub(crate) fn mark_pending(self) -> Pended {
+        // SAFETY: ours until completed.
+        let tail = unsafe { (*self.0).Tail };
+        // SAFETY: what an IRP has while it travels.
+        let overlay = unsafe { tail.Overlay };
+        // SAFETY: the current location is the provider's.
+        unsafe { (*overlay.CurrentStackLocation).Control |= SL_PENDING_RETURNED };
+        Pended { irp: self.0, cancellable: false }
+    }
+
+    /// Lets `request` decide its end. An error of state or argument, found at once, is returned inline; everything else is
+    /// PENDING, if it has ended already too (F-51, F-52).
+    pub(crate) fn pend<T: FromCompletion>(
+        self,
+        request: Request<T>,
+        ending: impl FnOnce(Result<T, Error>) -> Ending + Send + 'static,
+    ) -> NtStatus {
+        let request = match request.into_ready() {
+            Ok(outcome) => {
+                let ending = ending(outcome);
+                if is_refusal(ending.Status) {
+                    return self.finish(ending);
+                }
+                self.mark_pending().end(ending);
+                return NtStatus::PENDING;
+            }
+            Err(request) => request,
+        };
+        let Some(canceller) = request.canceller() else { unreachable!("a request that is not ready is pending") };
+        let pended = self.mark_pending().cancellable(Cancel::Request(canceller));
+        request.on_complete(move |outcome| pended.end(ending(outcome)));
+        NtStatus::PENDING
+    }
+
+    /// As [`Entered::pend`], for what cannot be cancelled: a close, or the disabling of a callback (F-63).
+    pub(crate) fn pend_to_the_end<T: FromCompletion>(
+        self,
+        request: Request<T>,
+        ending: impl FnOnce(Result<T, Error>) -> Ending + Send + 'static,
+    ) -> NtStatus {
+        let pended = self.mark_pending();
+        request.on_complete(move |outcome| pended.end(ending(outcome)));
+        NtStatus::PENDING
+    }
+}
+
+/// An IRP that was marked pending: its function returns, or has returned, PENDING.
+pub(crate) struct Pended {
+    irp: *mut IRP,
+    cancellable: bool,
+}
+
+// SAFETY: as `Entered`.
+unsafe impl Send for Pended {}
+
+impl Pended {
+    /// From now on IoCancelIrp calls `cancel`, which is kept in the packet itself.
+    fn cancellable(mut self, cancel: Cancel) -> Self {
+        const { assert!(size_of::<Cancel>() <= 4 * size_of::<*mut ()>()) };
+        self.cancellable = true;
+        let kept = kept_cancel(self.irp);
+        // SAFETY: the driver context of an IRP is for who owns it, and large enough.
+        unsafe { kept.write(cancel.clone()) };
+        // SAFETY: ours until completed.
+        unsafe { set_cancel_routine(self.irp, Some(cancel_routine)) };
+        // SAFETY: as above.
+        let cancelled = unsafe { (&raw const (*self.irp).Cancel).read_volatile() } != 0;
+        // SAFETY: as above. A cancel that came before did not find the routine (F-67).
+        if cancelled && unsafe { set_cancel_routine(self.irp, None) }.is_some() {
+            cancel.run();
+        }
+        self
+    }
+
+    /// Ends it. Completions that come up inside another one on this thread wait until that has returned (F-69).
+    pub(crate) fn end(self, ending: Ending) {
+        if self.cancellable {
+            // SAFETY: ours until completed.
+            if unsafe { set_cancel_routine(self.irp, None) }.is_none() {
+                // It was taken: by the time the cancel spin lock is free, the routine is through with the packet.
+                cancel::release(cancel::acquire());
+            }
+            // SAFETY: written when it became cancellable, and read by nobody else any more.
+            drop(unsafe { kept_cancel(self.irp).read() });
+        }
+        set_status(self.irp, ending);
+        complete(self.irp);
+    }
+}
+
+/// Errors of state or argument that a socket finds at once: they complete inside the call (F-51).
+fn is_refusal(status: NtStatus) -> bool {
+    const REFUSALS: [NtStatus; 6] = [
+        NtStatus::INVALID_DEVICE_STATE,
+        NtStatus::INVALID_PARAMETER,
+        NtStatus::INVALID_DEVICE_REQUEST,
+        NtStatus::NOT_SUPPORTED,
+        NtStatus::FILE_FORCED_CLOSED,
+        NtStatus::CONNECTION_ACTIVE,
+    ];
+    REFUSALS.contains(&status)
+}
+
+fn set_status(irp: *mut IRP, ending: Ending) {
+    // SAFETY: the subsystem's until completed.
+    unsafe { (*irp).IoStatus = ending };
+}
+
+/// What a cancel does.
+#[derive(Clone)]
+enum Cancel {
+    /// Cancels the request of a socket; that ends the IRP.
+    Request(Canceller),
+    /// Ends the IRP.
+    Parked(Arc<Parked>),
+}
+
+impl Cancel {
+    fn run(&self) {
+        match self {
+            Cancel::Request(canceller) => canceller.cancel(),
+            Cancel::Parked(parked) => parked.end(failed(NtStatus::CANCELLED)),
+        }
+    }
+}
+
+/// A pended IRP that waits for something other than a socket: whoever comes first ends it.
+pub(crate) struct Parked(Mutex<Place>);
+
+enum Place {
+    /// Being parked.
+    Coming,
+    Here(Pended),
+    /// Ended, or cancelled before it was parked.
+    Gone,
+}
+
+impl Parked {
+    /// Marks an IRP pending and parks it; IoCancelIrp ends it with CANCELLED.
+    pub(crate) fn park(irp: Entered) -> Arc<Self> {
+        let this = Arc::new(Self(Mutex::new(Place::Coming)));
+        let pended = irp.mark_pending().cancellable(Cancel::Parked(this.clone()));
+        let mut place = this.0.lock();
+        if matches!(*place, Place::Coming) {
+            *place = Place::Here(pended);
+            drop(place);
+        } else {
+            drop(place);
+            pended.end(failed(NtStatus::CANCELLED));
+        }
+        this
+    }
+
+    /// Ends it, unless another has.
+    pub(crate) fn end(&self, ending: Ending) {
+        self.end_with(|| ending);
+    }
+
+    /// Ends it, unless another has, with what `finish` says; that writes the client's variables (F-76).
+    pub(crate) fn end_with(&self, finish: impl FnOnce() -> Ending) {
+        let place = std::mem::replace(&mut *self.0.lock(), Place::Gone);
+        if let Place::Here(pended) = place {
+            pended.end(finish());
+        }
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(*self.0.lock(), Place::Gone)
+    }
+}
+
+fn kept_cancel(irp: *mut IRP) -> *mut Cancel {
+    // SAFETY: a place in the packet; nothing is read.
+    unsafe { (&raw mut (*irp).Tail.Overlay.Anonymous.DriverContext).cast() }
+}
+
+/// The cancel routine of every pended IRP: called with the cancel spin lock held.
+unsafe extern "win64" fn cancel_routine(_: PDEVICE_OBJECT, irp: *mut IRP) {
+    // SAFETY: the packet is not completed while the lock is held, and `Cancel` is in it as long as the routine is set.
+    let cancel = unsafe { (*kept_cancel(irp)).clone() };
+    // SAFETY: as above.
+    let level = unsafe { (*irp).CancelIrql };
+    cancel::release(level);
+    cancel.run();
+}
+
+thread_local! {
+    static COMPLETING: Cell<bool> = const { Cell::new(false) };
+    static WAITING: RefCell<VecDeque<*mut IRP>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// Completes a pended IRP, at the IRQL the subsystem is at.
+fn complete(irp: *mut IRP) {
+    if COMPLETING.replace(true) {
+        return WAITING.with_borrow_mut(|waiting| waiting.push_back(irp));
+    }
+    let mut next = Some(irp);
+    while let Some(irp) = next {
+        let before = irql::current();
+        irql::set(before.max(wsk::current_irql()));
+        // SAFETY: the subsystem's until now; not touched again (F-42).
+        unsafe { complete_request(irp, 0) };
+        irql::set(before);
+        next = WAITING.with_borrow_mut(VecDeque::pop_front);
+    }
+    COMPLETING.set(false);
+}

@@ -1,0 +1,3 @@
+//! Mm: MDLs, and what is asked about memory.
+
+pub mod mdl;

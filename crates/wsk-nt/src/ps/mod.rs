@@ -1,0 +1,4 @@
+//! Ps: threads and the one process.
+
+pub mod process;
+pub mod thread;

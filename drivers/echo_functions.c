@@ -1,0 +1,141 @@
+/*
+ * echo_functions.c: a TCP echo server that calls socket functions: WskAccept, WskReceive and WskSend with IRPs and its own
+ * buffers.
+ *
+ * Every step is started by the completion routine of the one before; no thread waits for anything but the unload.
+ */
+#include "common.h"
+
+static PWSK_SOCKET Listener;
+static CONNECTION *Next;   /* the connection that the pending WskAccept will fill */
+static PIRP AcceptIrp;
+static KEVENT AcceptEnded; /* no WskAccept is pending any more */
+
+static IO_COMPLETION_ROUTINE Accepted, Received, Sent, Disconnected;
+
+static void Start(CONNECTION *Connection, PIO_COMPLETION_ROUTINE Routine)
+{
+    IoReuseIrp(Connection->Irp, STATUS_UNSUCCESSFUL);
+    IoSetCompletionRoutine(Connection->Irp, Routine, Connection, TRUE, TRUE, TRUE);
+}
+
+static void Receive(CONNECTION *Connection)
+{
+    PWSK_PROVIDER_CONNECTION_DISPATCH dispatch = (PWSK_PROVIDER_CONNECTION_DISPATCH)Connection->Socket->Dispatch;
+    WSK_BUF room = {Connection->Mdl, 0, sizeof Connection->Buffer}; /* WSK copies the description, not the data */
+
+    Start(Connection, Received);
+    dispatch->WskReceive(Connection->Socket, &room, 0, Connection->Irp);
+}
+
+static NTSTATUS NTAPI Received(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    CONNECTION *connection = (CONNECTION *)Context;
+    PWSK_PROVIDER_CONNECTION_DISPATCH dispatch = (PWSK_PROVIDER_CONNECTION_DISPATCH)connection->Socket->Dispatch;
+    SIZE_T length = Irp->IoStatus.Information;
+    WSK_BUF data = {connection->Mdl, 0, length};
+
+    (void)DeviceObject;
+    if (!NT_SUCCESS(Irp->IoStatus.Status)) {
+        ConnectionDrop(connection); /* reset by the peer, or aborted by the unload */
+    } else if (length == 0) {
+        Start(connection, Disconnected); /* the peer has sent everything: our end of the stream, then the close */
+        dispatch->WskDisconnect(connection->Socket, NULL, 0, connection->Irp);
+    } else {
+        Start(connection, Sent);
+        dispatch->WskSend(connection->Socket, &data, 0, connection->Irp);
+    }
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static NTSTATUS NTAPI Sent(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    (void)DeviceObject;
+    if (NT_SUCCESS(Irp->IoStatus.Status))
+        Receive((CONNECTION *)Context);
+    else
+        ConnectionDrop((CONNECTION *)Context);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static NTSTATUS NTAPI Disconnected(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    (void)DeviceObject;
+    (void)Irp;
+    ConnectionDrop((CONNECTION *)Context);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static void Accept(void)
+{
+    PWSK_PROVIDER_LISTEN_DISPATCH dispatch = (PWSK_PROVIDER_LISTEN_DISPATCH)Listener->Dispatch;
+
+    Next = ConnectionCreate();
+    if (Next == NULL) {
+        KeSetEvent(&AcceptEnded, IO_NO_INCREMENT, FALSE);
+        return;
+    }
+    IoReuseIrp(AcceptIrp, STATUS_UNSUCCESSFUL);
+    IoSetCompletionRoutine(AcceptIrp, Accepted, NULL, TRUE, TRUE, TRUE);
+    dispatch->WskAccept(Listener, 0, NULL, NULL, NULL, NULL, AcceptIrp);
+}
+
+static NTSTATUS NTAPI Accepted(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    CONNECTION *connection = Next;
+
+    (void)DeviceObject;
+    (void)Context;
+    if (!NT_SUCCESS(Irp->IoStatus.Status)) {
+        ConnectionFree(connection); /* the listener is being closed */
+        KeSetEvent(&AcceptEnded, IO_NO_INCREMENT, FALSE);
+        return STATUS_MORE_PROCESSING_REQUIRED;
+    }
+    ConnectionEnter(connection, (PWSK_SOCKET)Irp->IoStatus.Information);
+    Receive(connection);
+    Accept();
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static void NTAPI Unload(PDRIVER_OBJECT DriverObject)
+{
+    (void)DriverObject;
+    SocketClose(Listener); /* cancels the WskAccept */
+    KeWaitForSingleObject(&AcceptEnded, Executive, KernelMode, FALSE, NULL);
+    ConnectionsEnd(FALSE); /* a receive or send of each is pending, and fails */
+    IoFreeIrp(AcceptIrp);
+    Detach();
+}
+
+static NTSTATUS Listen(PUNICODE_STRING RegistryPath)
+{
+    NTSTATUS status = SocketCreate(AF_INET6, SOCK_STREAM, IPPROTO_TCP, WSK_FLAG_LISTEN_SOCKET, NULL, NULL, &Listener);
+
+    if (NT_SUCCESS(status))
+        status = BindEverywhere(Listener, ConfiguredPort(RegistryPath));
+    if (!NT_SUCCESS(status))
+        return status;
+    Accept();
+    SayListening(Listener);
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
+    NTSTATUS status = Attach();
+
+    if (!NT_SUCCESS(status))
+        return status;
+    ConnectionsInitialize();
+    KeInitializeEvent(&AcceptEnded, NotificationEvent, FALSE);
+    DriverObject->DriverUnload = Unload;
+    AcceptIrp = IoAllocateIrp(1, FALSE);
+    status = AcceptIrp == NULL ? STATUS_INSUFFICIENT_RESOURCES : Listen(RegistryPath);
+    if (!NT_SUCCESS(status)) {
+        SocketClose(Listener);
+        if (AcceptIrp != NULL)
+            IoFreeIrp(AcceptIrp);
+        Detach();
+    }
+    return status;
+}
