@@ -39,3 +39,18 @@ pub enum Outcome {
     /// WskGetLocalAddress, WskGetRemoteAddress.
     Address(SocketAddr),
 }
+
+/// Errors of state or argument, which a socket finds before a request begins: they complete inside the call (F-51), ahead of
+/// what is under way.
+pub fn is_refusal(status: NtStatus) -> bool {
+    const REFUSALS: [NtStatus; 7] = [
+        NtStatus::INVALID_HANDLE,
+        NtStatus::INVALID_DEVICE_STATE,
+        NtStatus::INVALID_PARAMETER,
+        NtStatus::INVALID_DEVICE_REQUEST,
+        NtStatus::NOT_SUPPORTED,
+        NtStatus::FILE_FORCED_CLOSED,
+        NtStatus::CONNECTION_ACTIVE,
+    ];
+    REFUSALS.contains(&status)
+}

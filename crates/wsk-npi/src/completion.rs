@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use wsk::{Canceller, Error, FromCompletion, Request};
+use wsk::{Canceller, Error, FromCompletion, Request, is_refusal};
 use wsk_abi::NtStatus;
 use wsk_abi::io::{IO_STATUS_BLOCK, PDEVICE_OBJECT};
 use wsk_abi::irp::{IRP, SL_PENDING_RETURNED};
@@ -187,19 +187,6 @@ impl Pended {
         set_status(self.irp, ending);
         complete(self.irp);
     }
-}
-
-/// Errors of state or argument that a socket finds at once: they complete inside the call (F-51).
-fn is_refusal(status: NtStatus) -> bool {
-    const REFUSALS: [NtStatus; 6] = [
-        NtStatus::INVALID_DEVICE_STATE,
-        NtStatus::INVALID_PARAMETER,
-        NtStatus::INVALID_DEVICE_REQUEST,
-        NtStatus::NOT_SUPPORTED,
-        NtStatus::FILE_FORCED_CLOSED,
-        NtStatus::CONNECTION_ACTIVE,
-    ];
-    REFUSALS.contains(&status)
 }
 
 fn set_status(irp: *mut IRP, ending: Ending) {

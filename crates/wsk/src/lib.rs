@@ -70,6 +70,7 @@ pub use wsk_abi::flags::{ControlFlags, DisconnectFlags, EventFlags, EventMask, R
 pub use wsk_abi::status::NtStatus;
 pub use wsk_core::effect::InspectId;
 pub use wsk_core::memory::{Buffer, BufferList, ClientMemory, Lease, Memory, Segments, SegmentsMut};
+pub use wsk_core::request::is_refusal;
 pub use wsk_core::transport::{Family, Protocol};
 pub use wsk_host::Choice;
 

@@ -11,7 +11,7 @@ use parking_lot::MutexGuard;
 use wsk_abi::status::NtStatus;
 use wsk_core::effect::{Effect, Effects};
 use wsk_core::memory::Memory;
-use wsk_core::request::{Completion, Outcome, RequestId};
+use wsk_core::request::{Completion, Outcome, RequestId, is_refusal};
 use wsk_core::transport::{Endpoint, Event, Operation, StreamEnd};
 
 use crate::events::ConnectionEvents;
@@ -114,7 +114,12 @@ impl Socket {
                     }
                 }
                 Effect::Complete(completion) => {
-                    let own = !gone && Some(completion.request) == turn.own && is_plain(completion);
+                    let own = !gone
+                        && Some(completion.request) == turn.own
+                        && is_plain(completion)
+                        && (self.may_finish_inline()
+                            || is_refusal(completion.status)
+                            || matches!(completion.outcome, Outcome::Address(_)));
                     // The close completes last: after everything that was posted before (F-115).
                     let here = turn.place == Place::Top && !gone;
                     let Effect::Complete(completion) = std::mem::replace(effect, DONE) else { unreachable!() };
@@ -128,8 +133,13 @@ impl Socket {
                         turn.mine = Some(Box::new(completion.into()));
                         None
                     } else if here {
-                        Some(state.resolve(completion))
+                        let rest = state.resolve(completion);
+                        if matches!(rest, Effect::Complete(_)) {
+                            self.undelivered.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Some(rest)
                     } else {
+                        self.undelivered.fetch_add(1, Ordering::Relaxed);
                         self.post(Mail::Complete(self.clone(), completion))
                     }
                 }

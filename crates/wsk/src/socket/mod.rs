@@ -53,6 +53,8 @@ pub(crate) struct Socket {
     freed: AtomicUsize,
     /// The machine stopped reading because the client holds too much (E-120).
     paused: AtomicBool,
+    /// Completions that were decided and have not been through with the client; see [`Socket::may_finish_inline`].
+    undelivered: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -75,6 +77,7 @@ impl Socket {
                 sink,
                 freed: AtomicUsize::new(0),
                 paused: AtomicBool::new(false),
+                undelivered: AtomicUsize::new(0),
                 state: Mutex::new(state),
             })
         });
@@ -138,6 +141,7 @@ impl Socket {
                 sink: Sink::None,
                 freed: AtomicUsize::new(0),
                 paused: AtomicBool::new(false),
+                undelivered: AtomicUsize::new(0),
                 state: Mutex::new(State::new(Machine::Connection(machine))),
             })
         })

@@ -41,6 +41,7 @@ impl Socket {
                         Ok(())
                     }
                     Ok((request, information, memory)) => {
+                        this.note_undelivered();
                         drop(state);
                         let status = NtStatus::SUCCESS;
                         this.deliver(Completion { request, status, information, memory, outcome: Outcome::None });

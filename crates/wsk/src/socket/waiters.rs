@@ -1,7 +1,9 @@
 //! Who waits for a request: the table of a socket's requests, and the delivery of completions.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use wsk_abi::status::NtStatus;
@@ -141,7 +143,25 @@ impl State {
     }
 }
 
+thread_local! {
+    /// The socket, by address, one of whose completions this thread is delivering.
+    static DELIVERING: Cell<usize> = const { Cell::new(0) };
+}
+
 impl Socket {
+    /// Whether a request that has completed inside its call may be handed to its caller at once. Not while an earlier
+    /// completion of this socket is still on its way to the client, or with it on another thread: completions arrive in the
+    /// order in which they were decided (F-163, F-167). Under the lock.
+    pub(super) fn may_finish_inline(&self) -> bool {
+        let own = usize::from(DELIVERING.get() == std::ptr::from_ref(self) as usize);
+        self.undelivered.load(Ordering::Acquire) <= own
+    }
+
+    /// A completion is about to be delivered without having been an effect. Under the lock.
+    pub(super) fn note_undelivered(&self) {
+        self.undelivered.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Takes the result of a request, or leaves `waker` to be woken when it is there.
     pub(crate) fn poll(&self, id: RequestId, waker: &Waker) -> Option<Completed> {
         let mut state = self.state.lock();
@@ -206,8 +226,16 @@ impl Socket {
         self.state.lock().waiter_of_handle(id);
     }
 
-    /// Completes a request towards the client. On the home processor's top level only, once that runs.
+    /// Completes a request towards the client; it was counted in `undelivered`. On the home processor's top level only, once
+    /// that runs.
     pub(crate) fn deliver(self: &Arc<Self>, completion: Completion) {
+        let outer = DELIVERING.replace(Arc::as_ptr(self) as usize);
+        self.deliver_one(completion);
+        DELIVERING.set(outer);
+        self.undelivered.fetch_sub(1, Ordering::Release);
+    }
+
+    fn deliver_one(self: &Arc<Self>, completion: Completion) {
         count(&self.home.tally.completions);
         let id = completion.request;
         let completed = self.produce(completion);

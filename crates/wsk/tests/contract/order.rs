@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Arm, Conn, Gate, Inbox, Seen, arms, pattern, tell};
+use crate::support::{Arm, Conn, Gate, Inbox, PATIENCE, Seen, arms, pattern, tell};
 use wsk::{EventMask, Receive};
 
 arms! {
     all: receive_callbacks_are_serial, disconnect_comes_after_the_last_receive_returned,
-        all_data_is_indicated_before_the_disconnect;
+        all_data_is_indicated_before_the_disconnect, a_completion_does_not_overtake_the_one_before_it;
 }
 
 const BOTH: EventMask = EventMask::RECEIVE.union(EventMask::DISCONNECT);
@@ -74,4 +74,25 @@ fn all_data_is_indicated_before_the_disconnect(arm: Arm) {
     });
     world.settle();
     seen.nothing();
+}
+
+/// F-163, F-167: a client that notes received buffers in the order of their completions has the stream.
+fn a_completion_does_not_overtake_the_one_before_it(arm: Arm) {
+    let world = arm.world();
+    let (socket, peer) = world.accepted(None);
+    let (order, ended) = std::sync::mpsc::channel();
+    let (entered, inside) = std::sync::mpsc::channel();
+    let gate = Gate::new();
+    let (held, first, second) = (gate.clone(), order.clone(), order);
+    socket.receive(vec![0; 1]).on_complete(move |_| {
+        let _ = entered.send(());
+        held.pass();
+        let _ = first.send(1);
+    });
+    peer.send(b"ab");
+    inside.recv_timeout(PATIENCE).unwrap();
+    // The second byte is there, and could be had at once; but the first completion is not through.
+    socket.receive(vec![0; 1]).on_complete(move |_| tell(&second, 2));
+    gate.open();
+    assert_eq!([ended.recv_timeout(PATIENCE), ended.recv_timeout(PATIENCE)], [Ok(1), Ok(2)]);
 }
