@@ -151,7 +151,7 @@ fn start_provider(args: &Args) -> Result<(), Failure> {
 }
 
 fn start_all(args: &Args, loader: &Loader, files: &[PathBuf], running: &mut Vec<Driver>) -> Result<(), Failure> {
-    let options = LoadOptions { allow_missing: args.allow_missing };
+    let options = LoadOptions { allow_missing: args.allow_missing, ..LoadOptions::default() };
     for path in files {
         let bytes = read(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -3,6 +3,7 @@
 
 use std::arch::naked_asm;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -14,7 +15,7 @@ use wsk_nt::{caller, ke, verify};
 use crate::map::Protection;
 use crate::module::{self, MissingImport, Module};
 use crate::object::DRIVER_OBJECT;
-use crate::trap;
+use crate::{symbol, trap};
 
 /// Why a driver was not unloaded.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -133,6 +134,28 @@ impl Driver {
     /// Bytes of the image in memory.
     pub fn size(&self) -> usize {
         self.module.image.memory.len()
+    }
+
+    /// An address of this driver (or of another) in words: `echo.sys!Accept+0x1c (echo.c:120)`.
+    pub fn symbolize(&self, address: usize) -> String {
+        symbol::describe(address)
+    }
+
+    /// The gdb command that tells a debugger of this process the driver's symbols, which are in the file at `path`:
+    /// functions and lines of DWARF (mingw, or clang with -gdwarf). Works with gdb 13 of Debian as it is.
+    pub fn gdb_line(&self, path: &Path) -> String {
+        let offset = (self.base() as u64).wrapping_sub(self.module.image.preferred_base);
+        let text = self.module.image.sections.iter().find(|section| section.executable);
+        match text {
+            Some(section) => {
+                let mut line = format!("add-symbol-file {} {:#x}", path.display(), self.base() + section.rva as usize);
+                for other in self.module.image.sections.iter().filter(|other| other.rva != section.rva && !other.discardable) {
+                    line += &format!(" -s {} {:#x}", other.name.trim_end_matches('\0'), self.base() + other.rva as usize);
+                }
+                line
+            }
+            None => format!("add-symbol-file {} -o {offset:#x}", path.display()),
+        }
     }
 
     /// Calls DriverEntry on a system thread at PASSIVE_LEVEL; its status. On failure the driver is over, as on Windows:

@@ -62,6 +62,8 @@ pub(crate) struct Section {
     pub(crate) rva: u32,
     /// Bytes in memory, whole pages.
     pub(crate) size: u32,
+    /// Bytes of them that the file has.
+    pub(crate) filled: u32,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
     pub(crate) executable: bool,
@@ -189,6 +191,15 @@ impl Image {
         Ok(image)
     }
 
+    /// What the file has of the image, by RVA: headers and sections. The rest is zeros.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let sections = self.sections.iter().map(|section| (section.rva, section.filled));
+        [(0, self.headers_size)].into_iter().chain(sections).map(|(rva, size)| {
+            let start = rva as usize;
+            (start, &self.memory[start..start + size as usize])
+        })
+    }
+
     /// The section that holds an RVA.
     pub(crate) fn section_at(&self, rva: u32) -> Option<&Section> {
         self.sections.iter().find(|section| rva.wrapping_sub(section.rva) < section.size)
@@ -252,16 +263,19 @@ impl Layout {
         let mut sections = Vec::with_capacity(count);
         for (name, rva, size, raw, header) in headers {
             let flags = header.characteristics.get(LE);
+            let mut filled = 0;
             if raw > 0 && flags & pe::IMAGE_SCN_CNT_UNINITIALIZED_DATA == 0 {
                 let from = header.pointer_to_raw_data.get(LE) as usize;
                 let data = from.checked_add(raw as usize).and_then(|end| file.get(from..end));
                 let data = data.ok_or(ImageError::Truncated("the contents of a section"))?;
                 memory[rva as usize..][..data.len()].copy_from_slice(data);
+                filled = raw;
             }
             sections.push(Section {
                 name,
                 rva,
                 size: size.next_multiple_of(PAGE).min(self.size - rva),
+                filled,
                 readable: flags & (pe::IMAGE_SCN_MEM_READ | pe::IMAGE_SCN_MEM_WRITE | pe::IMAGE_SCN_MEM_EXECUTE) != 0,
                 writable: flags & pe::IMAGE_SCN_MEM_WRITE != 0,
                 executable: flags & pe::IMAGE_SCN_MEM_EXECUTE != 0,

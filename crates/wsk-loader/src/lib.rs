@@ -32,6 +32,7 @@ mod map;
 mod module;
 mod object;
 mod open;
+mod patch;
 mod probe;
 mod reloc;
 mod report;

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
@@ -14,13 +16,19 @@ use crate::image::{Image, ImageError};
 use crate::import::{Import, Wanted};
 use crate::map::{Mapping, PAGE, Protection};
 use crate::module::{self, MissingImport, Module};
-use crate::{cookie, reloc, stub};
+use crate::patch::{Moved, Plan};
+use crate::trap::{self, shared_page};
+use crate::{cookie, patch, reloc, stub};
 
 /// How to load a driver.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     /// Load although imports are missing; calling one of them is a bug check that names it.
     pub allow_missing: bool,
+    /// Rewrite nothing: every access to CR8 and to the shared page traps. For measurements, and to tell a patch from a bug.
+    pub trap_only: bool,
+    /// Where the file is, to look for its PDB beside it.
+    pub directory: Option<PathBuf>,
 }
 
 /// An import that nobody exports.
@@ -136,7 +144,7 @@ impl Loader {
         if !missing.is_empty() && !options.allow_missing {
             return Err(LoadError::Unresolved(missing));
         }
-        let module = Arc::new(self.map(name, image, resolved)?);
+        let module = Arc::new(self.map(name, image, resolved, options)?);
         if !module::add(&module) {
             return Err(LoadError::TooMany);
         }
@@ -194,15 +202,20 @@ impl Loader {
     }
 
     /// Maps an image, relocates and binds it, and protects its sections.
-    fn map(&self, name: &str, image: Image, resolved: Vec<(Import, Option<Resolved>)>) -> Result<Module, LoadError> {
+    fn map(&self, name: &str, image: Image, resolved: Vec<(Import, Option<Resolved>)>, options: &LoadOptions) -> Result<Module, LoadError> {
         let size = image.memory.len();
         let stubs_size: usize = resolved.len() * stub::NOTED_SIZE;
         let stubs_at = size;
-        let total = size + stubs_size.next_multiple_of(PAGE);
+        let plan = if options.trap_only { Plan::default() } else { patch::plan(&image) };
+        let patches_at = size + stubs_size.next_multiple_of(PAGE);
+        let patches_size = plan.windows.len() * patch::AREA;
+        let total = patches_at + patches_size.next_multiple_of(PAGE);
         let mut mapping = Mapping::new(total)?;
         let base = mapping.base();
         let bytes = mapping.bytes();
-        bytes[..size].copy_from_slice(&image.memory);
+        for (rva, part) in image.parts() {
+            bytes[rva..rva + part.len()].copy_from_slice(part);
+        }
         reloc::apply(&mut bytes[..size], &image.relocations, image.preferred_base, base as u64);
         let mut at = stubs_at;
         let (mut stubs, mut uses, mut missing) = (Vec::new(), Vec::<Arc<Module>>::new(), Vec::new());
@@ -238,12 +251,40 @@ impl Loader {
             bytes[import.slot as usize..][..8].copy_from_slice(&address.to_le_bytes());
         }
         cookie::set(bytes, &image);
+        let moved = patch(bytes, base, &plan, patches_at);
         protect(name, &mapping, &image)?;
         if stubs_size > 0 {
             mapping.protect(stubs_at, stubs_size, Protection::CODE)?;
         }
-        Ok(Module { name: name.into(), image, mapping, stubs, uses, missing, symbols: OnceLock::new() })
+        if patches_size > 0 {
+            mapping.protect(patches_at, patches_size, Protection::CODE)?;
+        }
+        let moved_range = base + patches_at..base + total;
+        Ok(Module { name: name.into(), image, mapping, stubs, uses, missing, moved, moved_range, directory: options.directory.clone(), symbols: OnceLock::new() })
     }
+}
+
+/// Rewrites what would trap (see [`patch`]).
+fn patch(bytes: &mut [u8], base: usize, plan: &Plan, area: usize) -> Vec<Moved> {
+    let mut moved = Vec::new();
+    let mut left = plan.left;
+    for (index, window) in plan.windows.iter().enumerate() {
+        match patch::write(bytes, base, window, area + index * patch::AREA) {
+            Some(instructions) => moved.extend(instructions),
+            None => left += 1,
+        }
+    }
+    for &rva in &plan.shared {
+        let word = &mut bytes[rva as usize..][..8];
+        let address = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+        word.copy_from_slice(&shared_page::mirror(address).to_le_bytes());
+    }
+    if plan.reads_time {
+        wsk_nt::ke::time::start_clock();
+    }
+    trap::PATCHED.fetch_add(u64::from(plan.accesses) + plan.shared.len() as u64, Ordering::Relaxed);
+    trap::UNPATCHED.fetch_add(left.into(), Ordering::Relaxed);
+    moved
 }
 
 /// The import that a forwarded export stands for: `DLL.Name` or `DLL.#7`.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,6 +11,7 @@ use wsk_nt::ke::context::CONTEXT;
 
 use crate::image::Image;
 use crate::map::Mapping;
+use crate::patch::Moved;
 use crate::symbol::Symbols;
 
 /// A loaded image.
@@ -25,6 +27,11 @@ pub(crate) struct Module {
     pub(crate) uses: Vec<Arc<Module>>,
     /// What its missing imports point at; kept alive here.
     pub(crate) missing: Vec<Box<MissingImport>>,
+    /// Instructions that patches moved behind the image, by their new address, and where that is.
+    pub(crate) moved: Vec<Moved>,
+    pub(crate) moved_range: Range<usize>,
+    /// Where the file is, if known.
+    pub(crate) directory: Option<PathBuf>,
     /// Read when the first address is to be named.
     pub(crate) symbols: OnceLock<Symbols>,
 }
@@ -44,6 +51,15 @@ impl Module {
     /// The image, without the stubs behind it.
     pub(crate) fn range(&self) -> Range<usize> {
         self.base()..self.base() + self.image.memory.len()
+    }
+
+    /// The address that code moved out of line stands for.
+    pub(crate) fn original(&self, address: usize) -> Option<usize> {
+        if !self.moved_range.contains(&address) {
+            return None;
+        }
+        let index = self.moved.partition_point(|moved| moved.to <= address);
+        index.checked_sub(1).map(|index| self.moved[index].from)
     }
 
     /// The RVA of an address of the image.
@@ -137,8 +153,14 @@ pub(crate) fn unloaded_at(address: usize) -> Option<Unloaded> {
     UNLOADED.read_recursive().iter().rev().find(|unloaded| unloaded.range.contains(&address)).cloned()
 }
 
-/// If the code at `context` has been moved by a patch: names the place it was moved from.
-pub(crate) fn to_original(_context: &mut CONTEXT) {}
+/// If the code at `context` was moved by a patch: names the place it was moved from, which unwind codes know.
+pub(crate) fn to_original(context: &mut CONTEXT) {
+    if let Some(module) = find(context.Rip as usize)
+        && let Some(original) = module.original(context.Rip as usize)
+    {
+        context.Rip = original as u64;
+    }
+}
 
 #[cfg(test)]
 mod tests {

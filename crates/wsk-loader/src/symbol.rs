@@ -1,7 +1,10 @@
-//! Names of addresses in drivers: functions and lines from DWARF (mingw, clang), functions from the COFF symbol table and from
-//! exports.
+//! Names of addresses in drivers: functions and lines from DWARF (mingw, clang) and from a PDB (MSVC, lld-link), functions from
+//! the COFF symbol table and from exports.
+
+mod program_database;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use gimli::{EndianArcSlice, LittleEndian};
@@ -9,9 +12,11 @@ use object::read::pe::PeFile64;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use parking_lot::Mutex;
 
+use self::program_database::Names;
 use crate::export::Target;
 use crate::image::Image;
 use crate::module;
+use crate::unwind;
 
 type Reader = EndianArcSlice<LittleEndian>;
 
@@ -20,6 +25,7 @@ pub(crate) struct Symbols {
     /// Functions by RVA, ascending.
     functions: Vec<(u32, String)>,
     lines: Option<Mutex<addr2line::Context<Reader>>>,
+    program_database: Option<Names>,
     preferred_base: u64,
 }
 
@@ -37,7 +43,7 @@ pub(crate) struct Place {
 }
 
 impl Symbols {
-    pub(crate) fn read(image: &Image) -> Symbols {
+    pub(crate) fn read(image: &Image, directory: Option<&Path>) -> Symbols {
         let file = PeFile64::parse(&*image.file).ok();
         let mut functions = Vec::new();
         for export in &image.exports {
@@ -57,22 +63,30 @@ impl Symbols {
                 functions.push((rva, name.into()));
             }
         }
+        let mut program_database = program_database::read(image, directory);
+        functions.extend(program_database.iter_mut().flat_map(|names| std::mem::take(&mut names.functions)));
         // The exported name first: it is the one the driver's users know.
         functions.sort_by_key(|(rva, _)| *rva);
         functions.dedup_by_key(|(rva, _)| *rva);
-        Symbols { functions, lines: file.and_then(|file| dwarf(&file)).map(Mutex::new), preferred_base: image.preferred_base }
+        let lines = file.and_then(|file| dwarf(&file)).map(Mutex::new);
+        Symbols { functions, lines, program_database, preferred_base: image.preferred_base }
     }
 
     /// The function at an RVA and the distance from its start.
-    fn function(&self, rva: u32) -> Option<(&str, u32)> {
+    fn function(&self, image: &Image, rva: u32) -> Option<(&str, u32)> {
+        let from = unwind::table::find(&image.functions, rva).map_or(0, |function| function.begin);
         let index = self.functions.partition_point(|(start, _)| *start <= rva).checked_sub(1)?;
         let (start, name) = &self.functions[index];
-        Some((name, rva - start))
+        // A name before the function that the address lies in is another's.
+        (*start >= from).then(|| (&**name, rva - start))
     }
 
     /// The places an RVA stands for, innermost first: more than one where functions were inlined.
     fn places(&self, rva: u32) -> Vec<Place> {
-        let Some(lines) = &self.lines else { return Vec::new() };
+        let Some(lines) = &self.lines else {
+            let line = self.program_database.as_ref().and_then(|names| names.line(rva));
+            return line.map(|(file, line)| Place { function: None, line: Some((file.into(), line)) }).into_iter().collect();
+        };
         let lines = lines.lock();
         let mut places = Vec::new();
         let Ok(mut frames) = lines.find_frames(self.preferred_base + u64::from(rva)).skip_all_loads() else {
@@ -116,6 +130,7 @@ fn describe_at(address: usize, back: u32) -> String {
             None => format!("{address:#x}"),
         };
     };
+    let address = module.original(address).unwrap_or(address);
     let Some(rva) = module.rva(address) else {
         let stub = module.stubs.iter().rev().find(|(start, _)| *start <= address);
         return match stub {
@@ -123,15 +138,11 @@ fn describe_at(address: usize, back: u32) -> String {
             None => format!("{}+{:#x}", module.name, address - module.base()),
         };
     };
-    let symbols = module.symbols.get_or_init(|| Symbols::read(&module.image));
+    let symbols = module.symbols.get_or_init(|| Symbols::read(&module.image, module.directory.as_deref()));
     let probe = rva.saturating_sub(back);
-    let mut text = match symbols.function(probe) {
-        Some((name, _)) if back > 0 => {
-            let (_, start) = symbols.function(probe).unwrap_or_default();
-            format!("{}!{name}+{:#x}", module.name, start + back)
-        }
-        Some((name, 0)) => format!("{}!{name}", module.name),
-        Some((name, offset)) => format!("{}!{name}+{offset:#x}", module.name),
+    let mut text = match symbols.function(&module.image, probe) {
+        Some((name, 0)) if back == 0 => format!("{}!{name}", module.name),
+        Some((name, offset)) => format!("{}!{name}+{:#x}", module.name, offset + back),
         None => format!("{}+{rva:#x}", module.name),
     };
     let places = symbols.places(probe);

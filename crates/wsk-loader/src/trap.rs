@@ -3,7 +3,7 @@
 //! stack, where locks, memory and the driver's handlers may be used.
 #![allow(unsafe_code)] // Signal handlers, alternate stacks.
 
-mod cr8;
+pub(crate) mod cr8;
 pub(crate) mod fault;
 pub(crate) mod shared_page;
 

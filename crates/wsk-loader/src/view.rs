@@ -5,7 +5,7 @@
 pub(crate) struct View<'a>(pub(crate) &'a [u8]);
 
 /// Longest name accepted in an import or export table.
-const NAME_LIMIT: usize = 4096;
+const NAME_LIMIT: usize = 1024;
 
 impl<'a> View<'a> {
     /// `len` bytes at `rva`.

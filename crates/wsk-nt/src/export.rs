@@ -66,18 +66,31 @@ pub fn all() -> impl Iterator<Item = &'static Export> {
         crate::ex::services::EXPORTS,
         crate::ex::slist::EXPORTS,
         crate::ex::work::EXPORTS,
+        crate::io::build::EXPORTS,
         crate::io::cancel::EXPORTS,
         crate::io::complete::EXPORTS,
+        crate::io::csq::EXPORTS,
+        crate::io::device::EXPORTS,
+        crate::io::driver::EXPORTS,
+        crate::io::file::EXPORTS,
         crate::io::irp::EXPORTS,
+        crate::io::pnp::EXPORTS,
+        crate::io::remove_lock::EXPORTS,
+        crate::io::work_item::EXPORTS,
         crate::ke::dpc::EXPORTS,
         crate::ke::event::EXPORTS,
         crate::ke::exception::EXPORTS,
         crate::ke::irql::EXPORTS,
+        crate::ke::processors::EXPORTS,
+        crate::ke::queue::EXPORTS,
         crate::ke::spin_lock::EXPORTS,
+        crate::ke::stop::EXPORTS,
         crate::ke::time::EXPORTS,
         crate::ke::timer::EXPORTS,
         crate::ke::wait::EXPORTS,
         crate::mm::mdl::EXPORTS,
+        crate::mm::memory::EXPORTS,
+        crate::nmr::EXPORTS,
         crate::ob::EXPORTS,
         crate::ob::handle::EXPORTS,
         crate::ps::process::EXPORTS,
@@ -88,7 +101,10 @@ pub fn all() -> impl Iterator<Item = &'static Export> {
         crate::rtl::version::EXPORTS,
     ];
     static PREPARED: std::sync::Once = std::sync::Once::new();
-    PREPARED.call_once(crate::ps::process::prepare);
+    PREPARED.call_once(|| {
+        crate::ps::process::prepare();
+        crate::ke::processors::prepare();
+    });
     TABLES.iter().flat_map(|table| table.iter())
 }
 

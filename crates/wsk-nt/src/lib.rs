@@ -21,6 +21,7 @@ pub mod ex;
 pub mod io;
 pub mod ke;
 pub mod mm;
+pub mod nmr;
 pub mod ob;
 pub mod ps;
 pub mod rtl;

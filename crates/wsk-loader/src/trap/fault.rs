@@ -16,7 +16,7 @@ use super::{
 use crate::context::resume;
 use crate::report::{self, EXCEPTION_NOT_HANDLED, stop_at};
 use crate::unwind::dispatch;
-use crate::{module, probe, symbol};
+use crate::{module, open, probe, symbol};
 
 /// Stack that the dispatch needs; touched first, since an exhausted stack cannot carry it.
 const NEEDED: usize = 0x10000;
@@ -65,6 +65,8 @@ pub(super) fn emergency_stack() -> usize {
 }
 
 extern "C" fn dispatch_fault() -> ! {
+    // A thread that the executive started has the small alternate stack of the standard library until its first fault.
+    super::prepare_thread();
     let fault = FAULT.with(|slot| {
         // SAFETY: this thread's handler filled it and has returned.
         unsafe { *slot.get() }
@@ -201,13 +203,13 @@ fn page_fault(fault: &Fault, context: &CONTEXT) {
         let what = format!("{} has been unloaded, and its code is still called (at +{:#x})", gone.name, rip - gone.range.start);
         stop_at(context, 0xCE, [address, 0, 0, 0], what);
     }
-    if let Some(what) = crate::open::freed_memory(address, how(fault) == 1) {
+    let verb = ["reads", "writes", "executes"][how(fault).min(2)];
+    if let Some(what) = open::bad_memory(address, verb, rip) {
         stop_at(context, 0x50, [address, how(fault) as u64, context.Rip, 2], what);
     }
     let irql = irql::current();
     if irql >= irql::DISPATCH_LEVEL {
-        let how = ["reads", "writes", "executes"][how(fault).min(2)];
-        let what = format!("the driver {how} {address:#x} at IRQL {irql}: page faults cannot be served there");
+        let what = format!("the driver {verb} {address:#x} at IRQL {irql}: page faults cannot be served there");
         stop_at(context, 0xD1, parameters(address), what);
     }
     // Kernel addresses are not checked for by exceptions on Windows either.

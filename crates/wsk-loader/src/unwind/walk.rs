@@ -4,6 +4,7 @@
 use std::arch::naked_asm;
 
 use wsk_nt::ke::context::CONTEXT;
+use wsk_nt::rtl::memory;
 
 use super::table::{self, Function};
 use super::virtual_unwind::{self, Unwound};
@@ -116,17 +117,13 @@ impl Walk {
             }
         }
         let rip = self.context.Rip as usize;
-        let Some(module) = module::find(rip) else { return Met::End };
+        let Some(module) = module::find(rip) else {
+            return if memory::leaf_routines().contains(&rip) { self.leaf(0) } else { Met::End };
+        };
         let base = module.base() as u64;
         let mut caller = self.context;
-        let Some(rva) = module.rva(rip) else {
-            // In an import's stub: nothing pushed yet.
-            let establisher = caller.Rsp;
-            return match virtual_unwind::leave_leaf(&mut caller) {
-                Some(()) => Met::Frame(Frame { base, control_pc: rip as u64, entry: 0, establisher, handler: None, caller }),
-                None => Met::Bad,
-            };
-        };
+        // In an import's stub: nothing pushed yet.
+        let Some(rva) = module.rva(rip) else { return self.leaf(base) };
         let functions = &module.image.functions;
         let (unwound, entry) = match table::find(functions, rva) {
             None => {
@@ -143,6 +140,18 @@ impl Walk {
         let address = |rva: u32| base + u64::from(rva);
         let handler = unwound.handler.map(|(handler, data)| (address(handler), address(data)));
         Met::Frame(Frame { base, control_pc: rip as u64, entry, establisher: unwound.establisher, handler, caller })
+    }
+
+    /// A frame of nothing but a return address.
+    fn leaf(&self, base: u64) -> Met {
+        let (mut caller, establisher) = (self.context, self.context.Rsp);
+        match virtual_unwind::leave_leaf(&mut caller) {
+            Some(()) => {
+                let control_pc = self.context.Rip;
+                Met::Frame(Frame { base, control_pc, entry: 0, establisher, handler: None, caller })
+            }
+            None => Met::Bad,
+        }
     }
 
     /// Goes on in the caller of `frame`.

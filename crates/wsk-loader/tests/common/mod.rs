@@ -41,7 +41,7 @@ fn sources() -> PathBuf {
 }
 
 /// Import libraries for lld-link: every name that OpenWSK exports, and `extra` of other modules.
-fn import_library(directory: &Path, dll: &str, names: &[&str]) -> PathBuf {
+pub fn import_library(directory: &Path, dll: &str, names: &[&str]) -> PathBuf {
     let library = directory.join(format!("{dll}.lib"));
     let definition = directory.join(format!("{dll}.def"));
     let text = format!("LIBRARY {dll}\nEXPORTS\n{}\n", names.join("\n"));
@@ -91,7 +91,7 @@ pub fn build_with(name: &str, compiler: Compiler, flags: &[&str], from: &[(&str,
             let object = directory.join(format!("{name}.obj"));
             let mut command = Command::new("clang");
             command.args(["--target=x86_64-pc-windows-msvc", "-fms-extensions", "-fms-compatibility", "-fgnuc-version=4.2.1"]);
-            command.args(["-O2", "-gcodeview", "-fno-builtin", "-Wno-everything", "-isystem", include]);
+            command.args(["-O2", "-g", "-gcodeview", "-fno-builtin", "-Wno-everything", "-isystem", include]);
             command.arg("-isystem").arg(format!("{include}/ddk")).args(&compile);
             command.arg("-c").arg(&source).arg("-o").arg(&object);
             run(&mut command);
@@ -106,6 +106,17 @@ pub fn build_with(name: &str, compiler: Compiler, flags: &[&str], from: &[(&str,
         }
     }
     built.insert(output.clone());
+    output
+}
+
+/// Builds `tests/drivers/NAME.c` with gcc and no import library but those in `flags`.
+pub fn build_plainly(name: &str, flags: &[&str]) -> PathBuf {
+    let output = DIRECTORY.path().join(format!("{name}-plainly.sys"));
+    let mut command = Command::new("x86_64-w64-mingw32-gcc");
+    command.args(["-O2", "-fno-stack-protector", "-shared", "-nostdlib", "-I/usr/x86_64-w64-mingw32/include/ddk"]);
+    command.args(["-Wl,--subsystem,native", "-Wl,--entry,DriverEntry", "-Wl,--dynamicbase", "-Wl,--exclude-all-symbols"]);
+    command.arg(sources().join(format!("{name}.c"))).args(flags).arg("-o").arg(&output);
+    run(&mut command);
     output
 }
 

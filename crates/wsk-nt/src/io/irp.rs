@@ -108,6 +108,7 @@ pub unsafe fn free(irp: *mut IRP) {
         // SAFETY: it lives.
         unsafe { check_unused(irp, "freed") };
     }
+    crate::io::complete::disown(irp);
     pool::free(Kind::Irp, irp.cast(), None, crate::caller::current());
 }
 

@@ -108,7 +108,7 @@ unsafe fn consume(object: *mut DISPATCHER_HEADER, thread: *mut u8) {
     unsafe {
         match (*object).Type {
             kind::SYNCHRONIZATION_EVENT | kind::SYNCHRONIZATION_TIMER => (*object).SignalState = 0,
-            kind::SEMAPHORE => (*object).SignalState -= 1,
+            kind::SEMAPHORE | kind::QUEUE => (*object).SignalState -= 1,
             kind::MUTANT => {
                 (*object).SignalState -= 1;
                 (*object.cast::<KMUTANT>()).OwnerThread = thread;

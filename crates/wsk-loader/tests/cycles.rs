@@ -1,0 +1,44 @@
+//! 1,000 cycles of load, start and unload in one process leave nothing behind. In a binary of its own: it measures the process.
+#![allow(unsafe_code)] // Functions that drivers call.
+
+mod common;
+
+use common::{Clang, Gcc, build, bytes};
+use wsk_abi::NtStatus;
+use wsk_loader::{LoadOptions, Loader};
+use wsk_nt::export::{Export, Kind};
+
+extern "win64" fn report(value: i32) -> i32 {
+    value + 1
+}
+
+static OWN: [Export; 1] = [Export { name: "TestReport", address: report as *const (), kind: Kind::Function }];
+
+/// Mappings, and resident memory in KiB.
+fn footprint() -> (usize, usize) {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    (maps, resident.trim().trim_end_matches(" kB").parse().unwrap())
+}
+
+#[test]
+fn a_thousand_cycles() {
+    let loader = Loader::new(OWN.iter().chain(wsk_nt::export::all()));
+    let files = [bytes(&build("plain", Gcc)), bytes(&build("plain", Clang)), bytes(&build("hello", Gcc))];
+    let cycle = |count: usize| {
+        for round in 0..count {
+            let mut driver = loader.load("cycle.sys", &files[round % 3], &LoadOptions::default()).unwrap();
+            assert_eq!(driver.start(), NtStatus::SUCCESS);
+            driver.symbolize(driver.base() + 0x1000);
+            driver.unload().unwrap();
+        }
+    };
+    cycle(100);
+    let before = footprint();
+    cycle(1000);
+    let after = footprint();
+    println!("before {before:?}, after {after:?}");
+    assert!(after.0 <= before.0 + 4, "mappings: {before:?} {after:?}");
+    assert!(after.1 <= before.1 + 1024, "resident: {before:?} {after:?}");
+}

@@ -1,0 +1,70 @@
+//! CR8 and shared-page accesses that are rewritten at load time, and those that must not be.
+#![allow(unsafe_code)] // Functions that drivers call.
+
+mod common;
+
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use common::{Clang, Gcc, bug_check, build, load};
+use wsk_abi::NtStatus;
+use wsk_loader::{Loader, counters};
+use wsk_nt::export::{Export, Kind};
+
+static CASE: AtomicI32 = AtomicI32::new(0);
+
+extern "win64" fn report(value: i32) -> i32 {
+    if value == 0 { CASE.load(Ordering::SeqCst) } else { 0 }
+}
+
+static OWN: [Export; 1] = [Export { name: "TestReport", address: report as *const (), kind: Kind::Function }];
+
+fn loader() -> Loader {
+    Loader::new(OWN.iter().chain(wsk_nt::export::all()))
+}
+
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn every_neighbour() {
+    let _alone = alone();
+    CASE.store(2, Ordering::SeqCst);
+    for compiler in [Gcc, Clang] {
+        let before = counters();
+        assert_eq!(load(&loader(), &build("cr8", compiler)).start(), NtStatus::SUCCESS, "{compiler:?}");
+        let after = counters();
+        // Clang knows the leaf functions only by their calls; whatever is left is few and traps.
+        println!("{compiler:?}: {} patched, {} left, {} traps", after.patched - before.patched,
+            after.unpatched - before.unpatched, after.cr8_traps - before.cr8_traps);
+        assert!(after.patched - before.patched >= 8, "{compiler:?}: {after:?}");
+        assert!(after.cr8_traps - before.cr8_traps <= 1, "{compiler:?}: {after:?}");
+    }
+}
+
+#[test]
+fn the_hot_path_does_not_trap() {
+    let _alone = alone();
+    for compiler in [Gcc, Clang] {
+        CASE.store(1_000_000, Ordering::SeqCst);
+        let mut driver = load(&loader(), &build("cr8", compiler));
+        let before = counters();
+        let start = Instant::now();
+        assert_eq!(driver.start(), NtStatus::SUCCESS);
+        println!("{compiler:?}: raise and lower {:.1} ns", start.elapsed().as_nanos() as f64 / 1e6);
+        assert_eq!(counters().cr8_traps, before.cr8_traps, "{compiler:?}");
+    }
+}
+
+#[test]
+fn a_fault_in_a_moved_instruction() {
+    let report = bug_check("a_fault_in_a_moved_instruction", || {
+        CASE.store(1, Ordering::SeqCst);
+        load(&loader(), &build("cr8", Gcc)).start();
+    });
+    assert!(report.contains("the driver reads 0x0"), "{report}");
+    assert!(report.contains("!fault_beside") && report.contains("!DriverEntry+"), "{report}");
+}
