@@ -23,14 +23,14 @@ mod dispatch;
 mod indication;
 mod memory;
 mod names;
+mod nmr;
 mod pool;
 mod registration;
 mod socket;
 
 pub use client::{Held, abandon, held, provider, set_provider};
-pub use registration::EXPORTS as WSK_EXPORTS;
 
-/// Everything that drivers import from here.
+/// Everything that drivers import from here. Where the executive exports the same name, this is the one to bind.
 pub fn exports() -> impl Iterator<Item = &'static wsk_nt::export::Export> {
-    WSK_EXPORTS.iter()
+    registration::EXPORTS.iter().chain(nmr::EXPORTS)
 }

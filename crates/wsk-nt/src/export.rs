@@ -95,9 +95,13 @@ pub fn all() -> impl Iterator<Item = &'static Export> {
         crate::ob::handle::EXPORTS,
         crate::ps::process::EXPORTS,
         crate::ps::thread::EXPORTS,
+        crate::rtl::address::EXPORTS,
+        crate::rtl::avl::EXPORTS,
+        crate::rtl::convert::EXPORTS,
         crate::rtl::dbg::EXPORTS,
         crate::rtl::memory::EXPORTS,
         crate::rtl::printf::EXPORTS,
+        crate::rtl::string::EXPORTS,
         crate::rtl::version::EXPORTS,
     ];
     static PREPARED: std::sync::Once = std::sync::Once::new();
