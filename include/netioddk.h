@@ -41,6 +41,11 @@ typedef struct _NPI_REGISTRATION_INSTANCE {
     CONST VOID *NpiSpecificCharacteristics;
 } NPI_REGISTRATION_INSTANCE, *PNPI_REGISTRATION_INSTANCE;
 
+typedef struct _NPI {
+    HANDLE Handle;
+    CONST VOID *Dispatch;
+} NPI;
+
 /* Of the client. */
 typedef NTSTATUS (NTAPI NPI_CLIENT_ATTACH_PROVIDER_FN)(
     HANDLE NmrBindingHandle,

@@ -7,7 +7,12 @@
 #ifndef _WS2DEF_
 #define _WS2DEF_
 
+#include <openwsk/base.h>
+#if defined(_WIN32)
 #include <inaddr.h>
+#else
+#include <openwsk/linux.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -421,6 +426,12 @@ typedef struct sockaddr_storage {
     LONGLONG __ss_align;
     CHAR __ss_pad2[112];
 } SOCKADDR_STORAGE_LH, *PSOCKADDR_STORAGE_LH, SOCKADDR_STORAGE, *PSOCKADDR_STORAGE, *LPSOCKADDR_STORAGE;
+
+typedef struct sockaddr_dl {
+    ADDRESS_FAMILY sdl_family;
+    UCHAR sdl_data[8];
+    UCHAR sdl_zero[4];
+} SOCKADDR_DL, *PSOCKADDR_DL;
 
 typedef struct _SOCKET_ADDRESS {
     LPSOCKADDR lpSockaddr;

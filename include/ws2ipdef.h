@@ -8,7 +8,9 @@
 #define _WS2IPDEF_
 
 #include <ws2def.h>
+#if defined(_WIN32)
 #include <in6addr.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -169,6 +171,27 @@ typedef struct _sockaddr_in6_pair {
     PSOCKADDR_IN6 SourceAddress;
     PSOCKADDR_IN6 DestinationAddress;
 } SOCKADDR_IN6_PAIR, *PSOCKADDR_IN6_PAIR;
+
+/* Interfaces, as SIO_GET_INTERFACE_LIST tells of them. */
+typedef union sockaddr_gen {
+    SOCKADDR Address;
+    SOCKADDR_IN AddressIn;
+    struct {
+        SHORT sin6_family;
+        USHORT sin6_port;
+        ULONG sin6_flowinfo;
+        UCHAR sin6_addr[16];
+    } AddressIn6;
+} sockaddr_gen;
+
+#pragma pack(push, 4)
+typedef struct _INTERFACE_INFO {
+    ULONG iiFlags;
+    sockaddr_gen iiAddress;
+    sockaddr_gen iiBroadcastAddress;
+    sockaddr_gen iiNetmask;
+} INTERFACE_INFO, *LPINTERFACE_INFO;
+#pragma pack(pop)
 
 /* Multicast groups. */
 typedef struct ip_mreq {

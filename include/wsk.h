@@ -89,7 +89,12 @@ extern "C" {
 #define WSK_TDI_BEHAVIOR                 8
 
 /* The interface's id, for the NMR and for WSK_EVENT_CALLBACK_CONTROL: {2227E803-8D8B-11D4-ABAD-009027719E09}. */
+#ifdef __cplusplus
+extern OPENWSK_SELECTANY CONST NPIID NPI_WSK_INTERFACE_ID;
+CONST NPIID NPI_WSK_INTERFACE_ID = {
+#else
 OPENWSK_SELECTANY CONST NPIID NPI_WSK_INTERFACE_ID = {
+#endif
     0x2227e803, 0x8d8b, 0x11d4, {0xab, 0xad, 0x00, 0x90, 0x27, 0x71, 0x9e, 0x09}};
 
 typedef enum _WSK_INSPECT_ACTION {
@@ -485,28 +490,26 @@ typedef struct _WSK_PROVIDER_BASIC_DISPATCH {
     PFN_WSK_CLOSE_SOCKET WskCloseSocket;
 } WSK_PROVIDER_BASIC_DISPATCH, *PWSK_PROVIDER_BASIC_DISPATCH;
 
-typedef struct _WSK_PROVIDER_LISTEN_DISPATCH
-#ifdef __cplusplus
-    : WSK_PROVIDER_BASIC_DISPATCH
-#endif
-{
-#ifndef __cplusplus
-    WSK_PROVIDER_BASIC_DISPATCH; /* WskControlSocket, WskCloseSocket */
-#endif
+/* What every socket's table begins with: by the names of its functions (C), or as Basic (C++). */
+#define WSK_PROVIDER_BASIC_MEMBERS                   \
+    union {                                          \
+        WSK_PROVIDER_BASIC_DISPATCH Basic;           \
+        struct {                                     \
+            PFN_WSK_CONTROL_SOCKET WskControlSocket; \
+            PFN_WSK_CLOSE_SOCKET WskCloseSocket;     \
+        };                                           \
+    };
+
+typedef struct _WSK_PROVIDER_LISTEN_DISPATCH {
+    WSK_PROVIDER_BASIC_MEMBERS
     PFN_WSK_BIND WskBind;
     PFN_WSK_ACCEPT WskAccept;
     PFN_WSK_INSPECT_COMPLETE WskInspectComplete;
     PFN_WSK_GET_LOCAL_ADDRESS WskGetLocalAddress;
 } WSK_PROVIDER_LISTEN_DISPATCH, *PWSK_PROVIDER_LISTEN_DISPATCH;
 
-typedef struct _WSK_PROVIDER_DATAGRAM_DISPATCH
-#ifdef __cplusplus
-    : WSK_PROVIDER_BASIC_DISPATCH
-#endif
-{
-#ifndef __cplusplus
-    WSK_PROVIDER_BASIC_DISPATCH; /* WskControlSocket, WskCloseSocket */
-#endif
+typedef struct _WSK_PROVIDER_DATAGRAM_DISPATCH {
+    WSK_PROVIDER_BASIC_MEMBERS
     PFN_WSK_BIND WskBind;
     PFN_WSK_SEND_TO WskSendTo;
     PFN_WSK_RECEIVE_FROM WskReceiveFrom;
@@ -515,14 +518,8 @@ typedef struct _WSK_PROVIDER_DATAGRAM_DISPATCH
     PFN_WSK_SEND_MESSAGES WskSendMessages;
 } WSK_PROVIDER_DATAGRAM_DISPATCH, *PWSK_PROVIDER_DATAGRAM_DISPATCH;
 
-typedef struct _WSK_PROVIDER_CONNECTION_DISPATCH
-#ifdef __cplusplus
-    : WSK_PROVIDER_BASIC_DISPATCH
-#endif
-{
-#ifndef __cplusplus
-    WSK_PROVIDER_BASIC_DISPATCH; /* WskControlSocket, WskCloseSocket */
-#endif
+typedef struct _WSK_PROVIDER_CONNECTION_DISPATCH {
+    WSK_PROVIDER_BASIC_MEMBERS
     PFN_WSK_BIND WskBind;
     PFN_WSK_CONNECT WskConnect;
     PFN_WSK_GET_LOCAL_ADDRESS WskGetLocalAddress;
@@ -536,14 +533,8 @@ typedef struct _WSK_PROVIDER_CONNECTION_DISPATCH
     PFN_WSK_RECEIVE_EX WskReceiveEx;
 } WSK_PROVIDER_CONNECTION_DISPATCH, *PWSK_PROVIDER_CONNECTION_DISPATCH;
 
-typedef struct _WSK_PROVIDER_STREAM_DISPATCH
-#ifdef __cplusplus
-    : WSK_PROVIDER_BASIC_DISPATCH
-#endif
-{
-#ifndef __cplusplus
-    WSK_PROVIDER_BASIC_DISPATCH; /* WskControlSocket, WskCloseSocket */
-#endif
+typedef struct _WSK_PROVIDER_STREAM_DISPATCH {
+    WSK_PROVIDER_BASIC_MEMBERS
     PFN_WSK_BIND WskBind;
     PFN_WSK_ACCEPT WskAccept;
     PFN_WSK_CONNECT WskConnect;

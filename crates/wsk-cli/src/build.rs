@@ -64,6 +64,9 @@ const TRACE_HEADER: &str = "\
 #define TraceEvents(...) ((void)0)
 ";
 
+/// Reports name the function that called: it must not have jumped away by then.
+const NO_TAIL_CALLS: &str = "-fno-optimize-sibling-calls";
+
 /// Where Debian's mingw-w64 has its headers and libraries.
 const MINGW: &str = "/usr/x86_64-w64-mingw32";
 
@@ -183,7 +186,14 @@ fn gcc(sources: &[&Path], output: &Path, flags: &[String], work: &Path) -> Resul
     let libraries = import_libraries(work, "x86_64-w64-mingw32-dlltool", ".a", &[])?;
     let mut command = Command::new("x86_64-w64-mingw32-gcc");
     command.args(["-O2", "-g", "-Wall", "-Wno-unknown-pragmas", "-Wno-multichar", "-fno-stack-protector"]);
-    command.args(["-shared", "-nostdlib", "-Wl,--subsystem,native", "-Wl,--entry,DriverEntry", "-Wl,--dynamicbase"]);
+    command.args([
+        NO_TAIL_CALLS,
+        "-shared",
+        "-nostdlib",
+        "-Wl,--subsystem,native",
+        "-Wl,--entry,DriverEntry",
+        "-Wl,--dynamicbase",
+    ]);
     command.args(["-Wl,--nxcompat", "-Wl,--exclude-all-symbols"]);
     command.arg("-isystem").arg(work.join("include")).arg("-isystem").arg(Path::new(MINGW).join("include/ddk"));
     command.args(flags).args(sources).arg("-o").arg(output);
@@ -197,9 +207,21 @@ fn clang(sources: &[&Path], output: &Path, flags: &[String], work: &Path) -> Res
     for (index, source) in sources.iter().enumerate() {
         let object = work.join(format!("{index}.obj"));
         let mut command = Command::new("clang");
-        command.args(["--target=x86_64-pc-windows-msvc", "-fms-extensions", "-fms-compatibility", "-fgnuc-version=4.2.1"]);
-        command.args(["-O2", "-gdwarf", "-Wno-multichar", "-Wno-pragma-pack", "-Wno-microsoft", "-Wno-ignored-attributes"]);
-        command.args(["-Wno-unknown-pragmas", "-Wno-nonportable-include-path"]);
+        command.args([
+            "--target=x86_64-pc-windows-msvc",
+            "-fms-extensions",
+            "-fms-compatibility",
+            "-fgnuc-version=4.2.1",
+        ]);
+        command.args([
+            "-O2",
+            "-gdwarf",
+            "-Wno-multichar",
+            "-Wno-pragma-pack",
+            "-Wno-microsoft",
+            "-Wno-ignored-attributes",
+        ]);
+        command.args([NO_TAIL_CALLS, "-Wno-unknown-pragmas", "-Wno-nonportable-include-path"]);
         command.arg("-isystem").arg(work.join("include"));
         command.arg("-isystem").arg(Path::new(MINGW).join("include/ddk"));
         command.arg("-isystem").arg(Path::new(MINGW).join("include"));

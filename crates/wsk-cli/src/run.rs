@@ -1,11 +1,12 @@
 //! `wsk run`: loads drivers, lets them run, and unloads them.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use wsk::{NtStatus, Provider};
+use wsk::Provider;
 use wsk_loader::{Driver, LoadOptions, Loader};
 use wsk_nt::export::Export;
 use wsk_nt::verify;
@@ -79,8 +80,9 @@ pub(crate) fn exports() -> impl Iterator<Item = &'static Export> {
 
 /// The bytes of a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path)
-        .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display()), "name a driver that is there"))
+    std::fs::read(path).map_err(|error| {
+        Failure::new(format!("cannot read {}: {error}", path.display()), "name a driver that is there")
+    })
 }
 
 /// Why the run ends.
@@ -89,6 +91,7 @@ enum End {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let requests = requests(&args.ioctl)?;
     let built = tempfile::tempdir().map_err(|e| Failure::new(format!("no temporary directory: {e}"), "set TMPDIR"))?;
     let files = compile(args, built.path())?;
     if args.verify {
@@ -102,12 +105,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let loader = Loader::new(exports());
     let mut running = Vec::new();
     let outcome = start_all(args, &loader, &files, &mut running).and_then(|()| {
+        control(&requests, args.ioctl_output)?;
         wait(args.seconds, &events);
         Ok(())
     });
-    let unloaded = unload_all(running, args.verify);
+    let unloaded = unload_all(running);
     outcome?;
     unloaded?;
+    let traps = wsk_loader::counters();
+    eprintln!(
+        "{} CR8 accesses trapped, {} reads of the shared page trapped, {} sites rewritten at load",
+        traps.cr8_traps, traps.shared_page_traps, traps.patched
+    );
     let violations = verify::violations();
     if args.verify && !violations.is_empty() {
         let what = format!("{} violations", violations.len());
@@ -151,14 +160,18 @@ fn start_provider(args: &Args) -> Result<(), Failure> {
 }
 
 fn start_all(args: &Args, loader: &Loader, files: &[PathBuf], running: &mut Vec<Driver>) -> Result<(), Failure> {
-    let options = LoadOptions { allow_missing: args.allow_missing, ..LoadOptions::default() };
     for path in files {
+        let directory = path.parent().map(Path::to_path_buf);
+        let options = LoadOptions { allow_missing: args.allow_missing, directory, ..LoadOptions::default() };
         let bytes = read(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut driver = loader.load(&name, &bytes, &options).map_err(|error| {
-            Failure::new(format!("{}: {error}", path.display()), "wsk imports shows what it wants")
-        })?;
+        let mut driver = loader
+            .load(&name, &bytes, &options)
+            .map_err(|error| Failure::new(format!("{}: {error}", path.display()), "wsk imports shows what it wants"))?;
         eprintln!("{name} loaded at {:#x}", driver.base());
+        if args.debugger {
+            debugger_lines(&driver, path);
+        }
         let status = driver.start();
         if !status.is_success() {
             let what = format!("DriverEntry of {name} returned {status}");
@@ -166,6 +179,67 @@ fn start_all(args: &Args, loader: &Loader, files: &[PathBuf], running: &mut Vec<
         }
         eprintln!("{name} started");
         running.push(driver);
+    }
+    Ok(())
+}
+
+/// Says how a debugger of this process gets the driver's symbols, and what signals it must not stop at.
+fn debugger_lines(driver: &Driver, path: &Path) {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let pass = "handle SIGSEGV SIGTRAP nostop noprint pass";
+    eprintln!("  gdb -p {} -ex '{pass}' -ex '{}'", std::process::id(), driver.gdb_line(&path));
+}
+
+/// A control request of the command line.
+struct ControlRequest {
+    device: String,
+    code: u32,
+    input: Vec<u8>,
+}
+
+/// Reads `--ioctl DEVICE CODE[=HEX]`, as often as it is there.
+fn requests(words: &[String]) -> Result<Vec<ControlRequest>, Failure> {
+    let bad = |what: String| Failure::new(what, r"write, for example: --ioctl '\DosDevices\Echo' 0x222000=68690a");
+    let mut requests = Vec::new();
+    for pair in words.chunks_exact(2) {
+        let (code, hex) = pair[1].split_once('=').unwrap_or((&pair[1], ""));
+        let digits = code.strip_prefix("0x").or_else(|| code.strip_prefix("0X"));
+        let number = digits.map_or_else(|| code.parse(), |digits| u32::from_str_radix(digits, 16));
+        let code = number.map_err(|_| bad(format!("{code} is no control code")))?;
+        let input = bytes(hex).ok_or_else(|| bad(format!("{hex} are no bytes in hexadecimal")))?;
+        requests.push(ControlRequest { device: pair[0].clone(), code, input });
+    }
+    Ok(requests)
+}
+
+/// Bytes from pairs of hexadecimal digits.
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    if !hex.len().is_multiple_of(2) || !hex.is_ascii() {
+        return None;
+    }
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok()).collect()
+}
+
+/// Sends control requests, one after the other; each device is opened once and closed at the end. What comes back goes to
+/// stdout: `DEVICE CODE STATUS BYTES`.
+fn control(requests: &[ControlRequest], room: usize) -> Result<(), Failure> {
+    let mut open: Vec<(&str, wsk_nt::io::file::File)> = Vec::new();
+    for request in requests {
+        let at = match open.iter().position(|(name, _)| *name == request.device) {
+            Some(at) => at,
+            None => {
+                let file = wsk_nt::io::request::open_device(&request.device).map_err(|status| {
+                    let what = format!("cannot open {}: {status}", request.device);
+                    Failure::new(what, "name a device that the driver creates, such as \\DosDevices\\Echo")
+                })?;
+                open.push((&request.device, file));
+                open.len() - 1
+            }
+        };
+        let (status, output) =
+            wsk_nt::io::request::device_control(&open[at].1, request.code, &request.input, room, false);
+        let output: String = output.iter().map(|byte| format!("{byte:02x}")).collect();
+        println!("{} {:#010x} {status} {output}", request.device, request.code);
     }
     Ok(())
 }
@@ -178,43 +252,36 @@ fn wait(seconds: Option<f64>, events: &mpsc::Receiver<End>) {
 }
 
 /// Unloads in the reverse order. An unload that takes long says what it waits for.
-fn unload_all(mut running: Vec<Driver>, verifying: bool) -> Result<(), Failure> {
+fn unload_all(mut running: Vec<Driver>) -> Result<(), Failure> {
     let mut result = Ok(());
     while let Some(mut driver) = running.pop() {
         let name = driver.name().to_owned();
         let range = driver.base()..driver.base() + driver.size();
+        let image = range.clone();
         let (done, waiting) = mpsc::channel::<()>();
         let watch = {
             let name = name.clone();
-            std::thread::spawn(move || watch(&name, &waiting))
+            std::thread::spawn(move || watch(&name, &range, &waiting))
         };
         let unloaded = driver.unload();
         drop(done);
         let _ = watch.join();
+        // Sockets it left open must not call it any more.
+        wsk_npi::abandon(|creator| image.contains(&creator));
         match unloaded {
             Ok(()) => eprintln!("{name} unloaded"),
             Err(error) => result = Err(Failure::new(error.to_string(), "set DriverUnload in DriverEntry")),
-        }
-        if verifying {
-            report_leaks(&range);
         }
     }
     result
 }
 
 /// Says what an unload waits for, as long as it does.
-fn watch(name: &str, unloaded: &mpsc::Receiver<()>) {
+fn watch(name: &str, range: &Range<usize>, unloaded: &mpsc::Receiver<()>) {
     while unloaded.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
         eprintln!("{name} is still unloading; it holds:");
-        for held in wsk_npi::held() {
-            eprintln!("  {} ({})", held.what, wsk_loader::describe_address(held.holder));
+        for held in verify::outstanding_in(range) {
+            eprintln!("  {}, by {}", held.what, wsk_loader::describe_caller(held.caller));
         }
-    }
-}
-
-/// What the driver left behind.
-fn report_leaks(range: &std::ops::Range<usize>) {
-    for held in wsk_npi::held().into_iter().filter(|held| range.contains(&held.holder)) {
-        verify::violation_by(held.rule, held.what, held.holder);
     }
 }

@@ -1,5 +1,6 @@
 //! CONTEXT: taken from a signal frame or from a caller's registers, and gone back to.
 #![allow(unsafe_code)] // Reads signal frames, loads registers.
+#![allow(non_snake_case)] // Exports have their C names.
 
 use std::arch::naked_asm;
 use std::mem::offset_of;

@@ -3,18 +3,24 @@
 
 use std::arch::naked_asm;
 use std::fmt;
+use std::mem;
 use std::path::Path;
+use std::ptr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use wsk_abi::NtStatus;
 use wsk_abi::io::UNICODE_STRING;
 use wsk_nt::bug_check::{BugCheck, stop};
-use wsk_nt::{caller, ke, verify};
+use wsk_nt::io::driver::{create_driver, delete_driver, reinitialize};
+use wsk_nt::io::types::{DRIVER_OBJECT, PDRIVER_INITIALIZE};
+use wsk_nt::ke::irql;
+use wsk_nt::ps::thread::wait_until_none_in;
+use wsk_nt::{caller, verify};
 
 use crate::map::Protection;
 use crate::module::{self, MissingImport, Module};
-use crate::object::DRIVER_OBJECT;
 use crate::{symbol, trap};
 
 /// Why a driver was not unloaded.
@@ -46,13 +52,11 @@ enum State {
 pub struct Driver {
     module: Arc<Module>,
     state: State,
-    object: Box<DRIVER_OBJECT>,
-    /// The strings that the object and DriverEntry's second argument point at.
-    _names: [Vec<u16>; 2],
-    registry_path: UNICODE_STRING,
+    /// Made by `start`.
+    object: *mut DRIVER_OBJECT,
 }
 
-// SAFETY: the pointers of the driver object lead into the image and to the driver's own objects, which have no thread.
+// SAFETY: the driver object is shared memory of the executive, reached by whichever thread owns this value.
 unsafe impl Send for Driver {}
 
 impl fmt::Debug for Driver {
@@ -74,15 +78,16 @@ impl<T> Sent<T> {
 }
 
 /// Runs `f` on a system thread at PASSIVE_LEVEL, and waits for it.
-fn on_system_thread<T>(name: &str, f: impl FnOnce() -> T) -> T {
+fn on_system_thread<T>(name: &str, routine: usize, f: impl FnOnce() -> T) -> T {
     let f = Sent(f);
     let thread = std::thread::scope(|scope| {
         let run = move || {
             trap::prepare_thread();
             let result = f.get()();
-            let irql = ke::irql::set(ke::irql::PASSIVE_LEVEL);
-            if irql != ke::irql::PASSIVE_LEVEL {
-                verify::violation("IRQL not restored", format!("a routine returned at IRQL {irql}, it was called at 0"));
+            let level = irql::set(irql::PASSIVE_LEVEL);
+            if level != irql::PASSIVE_LEVEL {
+                let what = format!("{name} returned at {}", irql::name(level));
+                verify::violation_by("wrong IRQL", what, routine);
             }
             Sent(result)
         };
@@ -95,30 +100,9 @@ fn on_system_thread<T>(name: &str, f: impl FnOnce() -> T) -> T {
     }
 }
 
-fn utf16(text: &str) -> Vec<u16> {
-    text.encode_utf16().chain([0]).collect()
-}
-
-fn unicode_string(units: &mut [u16]) -> UNICODE_STRING {
-    let bytes = u16::try_from(units.len() * 2).unwrap_or(u16::MAX - 1);
-    UNICODE_STRING { Length: bytes - 2, MaximumLength: bytes, Buffer: units.as_mut_ptr() }
-}
-
 impl Driver {
     pub(crate) fn new(module: Arc<Module>) -> Driver {
-        let service = module.stem();
-        let mut names = [utf16(&format!("\\Driver\\{service}")), utf16(&registry_path(&service))];
-        // SAFETY: all fields of the object are valid as zeros.
-        let mut object: Box<DRIVER_OBJECT> = Box::new(unsafe { std::mem::zeroed() });
-        object.Type = 4;
-        object.Size = size_of::<DRIVER_OBJECT>() as i16;
-        object.DriverStart = module.base() as *mut _;
-        object.DriverSize = module.image.memory.len() as u32;
-        object.DriverInit = (module.base() + module.image.entry as usize) as *mut _;
-        let [name, path] = &mut names;
-        object.DriverName = unicode_string(name);
-        let registry_path = unicode_string(path);
-        Driver { module, state: State::Loaded, object, _names: names, registry_path }
+        Driver { module, state: State::Loaded, object: ptr::null_mut() }
     }
 
     /// The file name it was loaded under.
@@ -149,8 +133,11 @@ impl Driver {
         match text {
             Some(section) => {
                 let mut line = format!("add-symbol-file {} {:#x}", path.display(), self.base() + section.rva as usize);
-                for other in self.module.image.sections.iter().filter(|other| other.rva != section.rva && !other.discardable) {
-                    line += &format!(" -s {} {:#x}", other.name.trim_end_matches('\0'), self.base() + other.rva as usize);
+                for other in
+                    self.module.image.sections.iter().filter(|other| other.rva != section.rva && !other.discardable)
+                {
+                    line +=
+                        &format!(" -s {} {:#x}", other.name.trim_end_matches('\0'), self.base() + other.rva as usize);
                 }
                 line
             }
@@ -166,18 +153,35 @@ impl Driver {
     /// If the driver has been started before.
     pub fn start(&mut self) -> NtStatus {
         assert_eq!(self.state, State::Loaded, "a driver is started once");
-        type Entry = unsafe extern "win64" fn(*mut DRIVER_OBJECT, *mut UNICODE_STRING) -> NtStatus;
-        // SAFETY: the entry point is code of the image (`Image::parse`), called as the DDI says.
-        let entry: Entry = unsafe { std::mem::transmute(self.object.DriverInit) };
-        let (object, path) = (&raw mut *self.object, &raw mut self.registry_path);
-        // SAFETY: the driver is mapped, bound, and trusted with the process (crate documentation).
-        let status = on_system_thread("DriverEntry", || unsafe { entry(object, path) });
+        let service = self.module.stem();
+        self.object = create_driver(&service, self.module.range());
+        if self.object.is_null() {
+            return NtStatus::INSUFFICIENT_RESOURCES;
+        }
+        let mut units: Vec<u16> = registry_path(&service).encode_utf16().chain([0]).collect();
+        let bytes = (units.len() * 2) as u16;
+        let mut path = UNICODE_STRING { Length: bytes - 2, MaximumLength: bytes, Buffer: units.as_mut_ptr() };
+        let start = self.module.base() + self.module.image.entry as usize;
+        // SAFETY: the entry point is code of the image (`Image::parse`), and of this type as the DDI says.
+        let entry: PDRIVER_INITIALIZE = unsafe { mem::transmute(start) };
+        // SAFETY: made above.
+        unsafe { (*self.object).DriverInit = entry };
+        let (object, path) = (self.object, &raw mut path);
+        let status = on_system_thread("DriverEntry", start, || {
+            let Some(entry) = entry else { return NtStatus::UNSUCCESSFUL };
+            // SAFETY: the driver is mapped, bound, and trusted with the process (crate documentation).
+            let status = unsafe { entry(object, path) };
+            if status.is_success() {
+                // SAFETY: the driver has started.
+                unsafe { reinitialize(object) };
+            }
+            status
+        });
         if status.is_success() {
             self.state = State::Running;
             self.discard();
         } else {
-            self.state = State::Over;
-            self.retire();
+            self.end();
         }
         status
     }
@@ -199,42 +203,53 @@ impl Driver {
         if self.state != State::Running {
             return Err(UnloadError::NotRunning(name()));
         }
-        if let Some(user) = module::all().iter().find(|other| other.uses.iter().any(|used| Arc::ptr_eq(used, &self.module))) {
+        if let Some(user) =
+            module::all().iter().find(|other| other.uses.iter().any(|used| Arc::ptr_eq(used, &self.module)))
+        {
             return Err(UnloadError::InUse(name(), user.name.clone()));
         }
-        let Some(unload) = self.object.DriverUnload else { return Err(UnloadError::NoUnload(name())) };
-        let object = &raw mut *self.object;
+        // SAFETY: made by `start`, given up by `end`.
+        let Some(unload) = (unsafe { (*self.object).DriverUnload }) else { return Err(UnloadError::NoUnload(name())) };
+        let object = self.object;
         // SAFETY: the driver's own routine, called as the DDI says.
-        on_system_thread("DriverUnload", || unsafe { unload(object) });
-        self.state = State::Over;
-        self.retire();
+        on_system_thread("DriverUnload", unload as usize, || unsafe { unload(object) });
+        self.end();
         Ok(())
     }
 
-    /// The image is out of use: nothing finds it any more, and what still runs into it faults.
-    fn retire(&self) {
+    /// The driver is over: what it left behind is reported, and nothing finds its image any more. What still runs into it
+    /// faults.
+    fn end(&mut self) {
+        self.state = State::Over;
+        let range = self.module.range();
+        // A thread that told the driver it was done may not have left yet.
+        let left = wait_until_none_in(&range, PATIENCE);
+        let leaks = verify::outstanding_in(&range);
+        if verify::is_on() || !left {
+            leaks.into_iter().for_each(|leak| verify::violation_by(leak.rule, leak.what, leak.caller));
+        }
+        // SAFETY: made by `start`; the driver is gone.
+        unsafe { delete_driver(self.object) };
         module::remove(&self.module);
-        let _ = self.module.mapping.protect(0, self.module.mapping.size(), Protection::NONE);
+        if left {
+            let _ = self.module.mapping.protect(0, self.module.mapping.size(), Protection::NONE);
+        } else {
+            // Threads run in it: Windows would crash; here it stays where it is.
+            mem::forget(self.module.clone());
+        }
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        match self.state {
-            State::Loaded => module::remove(&self.module),
-            State::Running => {
-                // The driver keeps pointers to its object.
-                let object = std::mem::replace(&mut self.object, Box::new(
-                    // SAFETY: all fields of the object are valid as zeros.
-                    unsafe { std::mem::zeroed() },
-                ));
-                Box::leak(object);
-                let _ = std::mem::take(&mut self._names).map(Vec::leak);
-            }
-            State::Over => {}
+        if self.state == State::Loaded {
+            module::remove(&self.module);
         }
     }
 }
+
+/// How long a driver's threads may take to end after DriverUnload.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The key of a service in the registry.
 fn registry_path(service: &str) -> String {

@@ -93,7 +93,10 @@ pub struct Image {
 
 impl std::fmt::Debug for Image {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Image").field("size", &self.memory.len()).field("sections", &self.sections).finish_non_exhaustive()
+        f.debug_struct("Image")
+            .field("size", &self.memory.len())
+            .field("sections", &self.sections)
+            .finish_non_exhaustive()
     }
 }
 
@@ -144,7 +147,9 @@ impl Image {
         }
         let characteristics = header.characteristics.get(LE);
         if characteristics & pe::IMAGE_FILE_EXECUTABLE_IMAGE == 0 {
-            return Err(ImageError::NotDriver("it is not marked executable (the linker reported errors, or it is an object file)"));
+            return Err(ImageError::NotDriver(
+                "it is not marked executable (the linker reported errors, or it is an object file)",
+            ));
         }
         if optional.subsystem.get(LE) != pe::IMAGE_SUBSYSTEM_NATIVE {
             return Err(ImageError::NotDriver("its subsystem is not native; link with /subsystem:native /driver"));
@@ -161,7 +166,10 @@ impl Image {
             preferred_base: optional.image_base.get(LE),
             entry: optional.address_of_entry_point.get(LE),
             headers_size: layout.headers,
-            relocations: reloc::parse(view, directories.get(view, pe::IMAGE_DIRECTORY_ENTRY_BASERELOC, "relocations")?)?,
+            relocations: reloc::parse(
+                view,
+                directories.get(view, pe::IMAGE_DIRECTORY_ENTRY_BASERELOC, "relocations")?,
+            )?,
             imports: import::parse(
                 view,
                 directories.get(view, pe::IMAGE_DIRECTORY_ENTRY_IMPORT, "imports")?,
@@ -174,7 +182,10 @@ impl Image {
                 directories.get(view, pe::IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG, "load configuration")?,
                 optional.image_base.get(LE),
             )?,
-            functions: unwind::table::parse(view, directories.get(view, pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION, "functions")?)?,
+            functions: unwind::table::parse(
+                view,
+                directories.get(view, pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION, "functions")?,
+            )?,
             function_table: directories.get(view, pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION, "functions")?.0,
             debug: directories.get(view, pe::IMAGE_DIRECTORY_ENTRY_DEBUG, "debug directory")?,
             sections,
@@ -186,7 +197,10 @@ impl Image {
         }
         let code = image.section_at(image.entry);
         if image.entry == 0 || !code.is_some_and(|section| section.executable) {
-            return Err(malformed(format!("the entry point {:#x} lies outside the code; link with /entry:DriverEntry", image.entry)));
+            return Err(malformed(format!(
+                "the entry point {:#x} lies outside the code; link with /entry:DriverEntry",
+                image.entry
+            )));
         }
         Ok(image)
     }
@@ -227,7 +241,9 @@ impl Layout {
         }
         let alignment = optional.section_alignment.get(LE);
         if alignment < PAGE || !alignment.is_power_of_two() {
-            return Err(malformed(format!("sections are aligned to {alignment:#x}, not to pages; link without /align")));
+            return Err(malformed(format!(
+                "sections are aligned to {alignment:#x}, not to pages; link without /align"
+            )));
         }
         Ok(Layout { size: size.next_multiple_of(PAGE), headers })
     }
@@ -252,7 +268,10 @@ impl Layout {
                 return Err(malformed(format!("section {name} at {rva:#x} overlaps what is before it")));
             }
             end = rva.checked_add(size).filter(|&end| end <= self.size).ok_or_else(|| {
-                malformed(format!("section {name} ({size:#x} bytes at {rva:#x}) does not fit an image of {:#x}", self.size))
+                malformed(format!(
+                    "section {name} ({size:#x} bytes at {rva:#x}) does not fit an image of {:#x}",
+                    self.size
+                ))
             })?;
             headers.push((name, rva, size, raw.min(size), header));
         }
@@ -318,7 +337,9 @@ impl Directories {
         match self.0.get(index).copied().unwrap_or_default() {
             (0, _) | (_, 0) => Ok((0, 0)),
             (rva, size) if view.bytes(rva, size as usize).is_some() => Ok((rva, size)),
-            (rva, size) => Err(malformed(format!("the directory of {what} ({size:#x} bytes at {rva:#x}) is outside the image"))),
+            (rva, size) => {
+                Err(malformed(format!("the directory of {what} ({size:#x} bytes at {rva:#x}) is outside the image")))
+            }
         }
     }
 }

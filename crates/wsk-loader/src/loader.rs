@@ -1,14 +1,17 @@
 //! Loading: from the bytes of a file to an image that is mapped, relocated and bound, with nothing of it run yet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use thiserror::Error;
 use wsk_nt::export::{Export, Kind};
+use wsk_nt::mm::memory;
 
 use crate::driver::Driver;
 use crate::export::{ImageExport, Target};
@@ -18,7 +21,7 @@ use crate::map::{Mapping, PAGE, Protection};
 use crate::module::{self, MissingImport, Module};
 use crate::patch::{Moved, Plan};
 use crate::trap::{self, shared_page};
-use crate::{cookie, patch, reloc, stub};
+use crate::{cookie, driver, patch, reloc, stub};
 
 /// How to load a driver.
 #[derive(Clone, Debug, Default)]
@@ -121,7 +124,8 @@ impl Loader {
         for export in crate::exports::all().chain(exports) {
             table.entry(export.name).or_insert(export);
         }
-        crate::trap::install();
+        trap::install();
+        announce(&table);
         Loader { exports: table }
     }
 
@@ -144,7 +148,7 @@ impl Loader {
         if !missing.is_empty() && !options.allow_missing {
             return Err(LoadError::Unresolved(missing));
         }
-        let module = Arc::new(self.map(name, image, resolved, options)?);
+        let module = Arc::new(map(name, image, resolved, options)?);
         if !module::add(&module) {
             return Err(LoadError::TooMany);
         }
@@ -165,7 +169,9 @@ impl Loader {
                 Some(Resolved::Driver(_, module)) => Binding::Driver(module.name.clone()),
                 Some(Resolved::Function(_)) => Binding::Function,
                 Some(Resolved::Direct(_)) => match &import.wanted {
-                    Wanted::Name(name) if self.exports.get(name.as_str()).is_some_and(|e| e.kind == Kind::Data) => Binding::Data,
+                    Wanted::Name(name) if self.exports.get(name.as_str()).is_some_and(|e| e.kind == Kind::Data) => {
+                        Binding::Data
+                    }
                     _ => Binding::Function,
                 },
             };
@@ -200,72 +206,102 @@ impl Loader {
             Kind::Function | Kind::Data => Resolved::Direct(address),
         })
     }
+}
 
-    /// Maps an image, relocates and binds it, and protects its sections.
-    fn map(&self, name: &str, image: Image, resolved: Vec<(Import, Option<Resolved>)>, options: &LoadOptions) -> Result<Module, LoadError> {
-        let size = image.memory.len();
-        let stubs_size: usize = resolved.len() * stub::NOTED_SIZE;
-        let stubs_at = size;
-        let plan = if options.trap_only { Plan::default() } else { patch::plan(&image) };
-        let patches_at = size + stubs_size.next_multiple_of(PAGE);
-        let patches_size = plan.windows.len() * patch::AREA;
-        let total = patches_at + patches_size.next_multiple_of(PAGE);
-        let mut mapping = Mapping::new(total)?;
-        let base = mapping.base();
-        let bytes = mapping.bytes();
-        for (rva, part) in image.parts() {
-            bytes[rva..rva + part.len()].copy_from_slice(part);
-        }
-        reloc::apply(&mut bytes[..size], &image.relocations, image.preferred_base, base as u64);
-        let mut at = stubs_at;
-        let (mut stubs, mut uses, mut missing) = (Vec::new(), Vec::<Arc<Module>>::new(), Vec::new());
-        for (import, to) in resolved {
-            let address = match to {
-                Some(Resolved::Direct(address)) => address,
-                Some(Resolved::Driver(address, module)) => {
-                    if !uses.iter().any(|used| Arc::ptr_eq(used, &module)) {
-                        uses.push(module);
-                    }
-                    address
+/// Maps an image, relocates and binds it, and protects its sections.
+fn map(
+    name: &str,
+    image: Image,
+    imports: Vec<(Import, Option<Resolved>)>,
+    options: &LoadOptions,
+) -> io::Result<Module> {
+    let size = image.memory.len();
+    let plan = if options.trap_only { Plan::default() } else { patch::plan(&image) };
+    let stubs_size = (imports.len() * stub::NOTED_SIZE).next_multiple_of(PAGE);
+    let patches_at = size + stubs_size;
+    let mut mapping = Mapping::new(patches_at + plan.windows.len() * patch::AREA)?;
+    let (base, end) = (mapping.base(), mapping.base() + mapping.size());
+    let bytes = mapping.bytes();
+    for (rva, part) in image.parts() {
+        bytes[rva..rva + part.len()].copy_from_slice(part);
+    }
+    reloc::apply(&mut bytes[..size], &image.relocations, image.preferred_base, base as u64);
+    let bound = bind(name, bytes, base, size, imports);
+    cookie::set(bytes, &image);
+    let moved = rewrite(bytes, base, &plan, patches_at);
+    protect(name, &mapping, &image)?;
+    mapping.protect(size, mapping.size() - size, Protection::CODE)?;
+    Ok(Module {
+        name: name.into(),
+        image,
+        mapping,
+        stubs: bound.stubs,
+        uses: bound.uses,
+        _missing: bound.missing,
+        moved,
+        moved_range: base + patches_at..end,
+        directory: options.directory.clone(),
+        symbols: OnceLock::new(),
+    })
+}
+
+/// What binding an image's imports leads to beside the addresses in their slots.
+struct Bound {
+    stubs: Vec<(usize, String)>,
+    uses: Vec<Arc<Module>>,
+    missing: Box<[MissingImport]>,
+}
+
+/// Fills the slots of the image in `bytes`, which is at `base`, and writes the stubs from `at` on.
+fn bind(name: &str, bytes: &mut [u8], base: usize, at: usize, imports: Vec<(Import, Option<Resolved>)>) -> Bound {
+    let notes = imports
+        .iter()
+        .filter(|(_, to)| to.is_none())
+        .map(|(import, _)| MissingImport { name: format!("{}!{}", import.dll, import.wanted), driver: name.into() });
+    let mut bound = Bound { stubs: Vec::new(), uses: Vec::new(), missing: notes.collect() };
+    let mut notes = bound.missing.iter();
+    let mut at = at;
+    let mut stub = |code: &[u8], name: String, bytes: &mut [u8]| {
+        bytes[at..at + code.len()].copy_from_slice(code);
+        bound.stubs.push((base + at, name));
+        at += code.len();
+        base + at - code.len()
+    };
+    for (import, to) in imports {
+        let address = match to {
+            Some(Resolved::Direct(address)) => address,
+            Some(Resolved::Driver(address, module)) => {
+                if !bound.uses.iter().any(|used| Arc::ptr_eq(used, &module)) {
+                    bound.uses.push(module);
                 }
-                Some(Resolved::Function(target)) => {
-                    bytes[at..at + stub::SIZE].copy_from_slice(&stub::to(target));
-                    stubs.push((base + at, import.wanted.to_string()));
-                    at += stub::SIZE;
-                    base + at - stub::SIZE
-                }
-                None => {
-                    let note = Box::new(MissingImport {
-                        name: format!("{}!{}", import.dll, import.wanted),
-                        driver: name.into(),
-                    });
-                    let target = crate::driver::missing_import as *const () as usize;
-                    let code = stub::noted(target, &raw const *note as usize);
-                    bytes[at..at + stub::NOTED_SIZE].copy_from_slice(&code);
-                    stubs.push((base + at, format!("{} (missing)", import.wanted)));
-                    missing.push(note);
-                    at += stub::NOTED_SIZE;
-                    base + at - stub::NOTED_SIZE
-                }
-            };
-            bytes[import.slot as usize..][..8].copy_from_slice(&address.to_le_bytes());
+                address
+            }
+            Some(Resolved::Function(target)) => stub(&stub::to(target), import.wanted.to_string(), bytes),
+            None => {
+                let note = notes.next().map_or(0, |note| ptr::from_ref(note) as usize);
+                let code = stub::noted(driver::missing_import as *const () as usize, note);
+                stub(&code, format!("{} (missing)", import.wanted), bytes)
+            }
+        };
+        bytes[import.slot as usize..][..8].copy_from_slice(&address.to_le_bytes());
+    }
+    bound
+}
+
+/// Has MmGetSystemRoutineAddress find what is not the executive's own.
+fn announce(table: &HashMap<&'static str, &'static Export>) {
+    static ANNOUNCED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let own: HashSet<&str> = wsk_nt::export::all().map(|export| export.name).collect();
+    let mut announced = ANNOUNCED.lock();
+    for (name, export) in table.iter().filter(|(name, _)| !own.contains(**name)) {
+        if announced.insert(name) {
+            memory::add_routine(name, export.address as usize);
         }
-        cookie::set(bytes, &image);
-        let moved = patch(bytes, base, &plan, patches_at);
-        protect(name, &mapping, &image)?;
-        if stubs_size > 0 {
-            mapping.protect(stubs_at, stubs_size, Protection::CODE)?;
-        }
-        if patches_size > 0 {
-            mapping.protect(patches_at, patches_size, Protection::CODE)?;
-        }
-        let moved_range = base + patches_at..base + total;
-        Ok(Module { name: name.into(), image, mapping, stubs, uses, missing, moved, moved_range, directory: options.directory.clone(), symbols: OnceLock::new() })
     }
 }
 
 /// Rewrites what would trap (see [`patch`]).
-fn patch(bytes: &mut [u8], base: usize, plan: &Plan, area: usize) -> Vec<Moved> {
+fn rewrite(bytes: &mut [u8], base: usize, plan: &Plan, area: usize) -> Vec<Moved> {
     let mut moved = Vec::new();
     let mut left = plan.left;
     for (index, window) in plan.windows.iter().enumerate() {
@@ -302,8 +338,7 @@ fn protect(name: &str, mapping: &Mapping, image: &Image) -> io::Result<()> {
     mapping.protect(0, image.memory.len(), Protection::NONE)?;
     mapping.protect(0, image.headers_size as usize, Protection::READ)?;
     for section in &image.sections {
-        let protection =
-            Protection { read: section.readable, write: section.writable, execute: section.executable };
+        let protection = Protection { read: section.readable, write: section.writable, execute: section.executable };
         if section.writable && section.executable {
             eprintln!("warning: {name}: section {} is writable and executable", section.name);
         }

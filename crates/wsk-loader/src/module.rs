@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::RwLock;
 use wsk_nt::ke::context::CONTEXT;
@@ -25,8 +25,8 @@ pub(crate) struct Module {
     pub(crate) stubs: Vec<(usize, String)>,
     /// The modules it imports from: they stay as long as it does.
     pub(crate) uses: Vec<Arc<Module>>,
-    /// What its missing imports point at; kept alive here.
-    pub(crate) missing: Vec<Box<MissingImport>>,
+    /// What the stubs of its missing imports point at, kept alive here.
+    pub(crate) _missing: Box<[MissingImport]>,
     /// Instructions that patches moved behind the image, by their new address, and where that is.
     pub(crate) moved: Vec<Moved>,
     pub(crate) moved_range: Range<usize>,
@@ -51,6 +51,11 @@ impl Module {
     /// The image, without the stubs behind it.
     pub(crate) fn range(&self) -> Range<usize> {
         self.base()..self.base() + self.image.memory.len()
+    }
+
+    /// Its names, read at the first use.
+    pub(crate) fn symbols(&self) -> &Symbols {
+        self.symbols.get_or_init(|| Symbols::read(&self.image, self.directory.as_deref()))
     }
 
     /// The address that code moved out of line stands for.
@@ -94,11 +99,28 @@ static RANGES: [(AtomicUsize, AtomicUsize); LIMIT] = [const { (AtomicUsize::new(
 #[derive(Clone, Debug)]
 pub(crate) struct Unloaded {
     pub(crate) name: String,
+    /// Its symbols, as long as someone keeps the driver.
+    pub(crate) module: Weak<Module>,
     pub(crate) range: Range<usize>,
 }
 
 static UNLOADED: RwLock<VecDeque<Unloaded>> = RwLock::new(VecDeque::new());
 const UNLOADED_LIMIT: usize = 50;
+
+/// The images that were unloaded last, readable without a lock; the next entry to write.
+static GONE: [(AtomicUsize, AtomicUsize); UNLOADED_LIMIT] =
+    [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; UNLOADED_LIMIT];
+static NEXT_GONE: AtomicUsize = AtomicUsize::new(0);
+
+fn holds((start, end): &(AtomicUsize, AtomicUsize), address: usize) -> bool {
+    let end = end.load(Ordering::Acquire);
+    (start.load(Ordering::Relaxed)..end).contains(&address)
+}
+
+/// Whether a driver was at an address that has been unloaded lately. Takes no lock.
+pub(crate) fn covered(address: usize) -> bool {
+    GONE.iter().any(|range| holds(range, address))
+}
 
 /// Enters a module; false if there are too many.
 pub(crate) fn add(module: &Arc<Module>) -> bool {
@@ -114,24 +136,26 @@ pub(crate) fn add(module: &Arc<Module>) -> bool {
 pub(crate) fn remove(module: &Arc<Module>) {
     let mut loaded = LOADED.write();
     loaded.retain(|other| !Arc::ptr_eq(other, module));
-    if let Some((_, end)) = RANGES.iter().find(|(start, end)| {
-        end.load(Ordering::Relaxed) != 0 && start.load(Ordering::Relaxed) == module.base()
-    }) {
+    if let Some((_, end)) = RANGES
+        .iter()
+        .find(|(start, end)| end.load(Ordering::Relaxed) != 0 && start.load(Ordering::Relaxed) == module.base())
+    {
         end.store(0, Ordering::Release);
     }
+    let (start, end) = &GONE[NEXT_GONE.fetch_add(1, Ordering::Relaxed) % UNLOADED_LIMIT];
+    end.store(0, Ordering::Relaxed);
+    start.store(module.base(), Ordering::Relaxed);
+    end.store(module.range().end, Ordering::Release);
     let mut unloaded = UNLOADED.write();
     if unloaded.len() == UNLOADED_LIMIT {
         unloaded.pop_front();
     }
-    unloaded.push_back(Unloaded { name: module.name.clone(), range: module.range() });
+    unloaded.push_back(Unloaded { name: module.name.clone(), module: Arc::downgrade(module), range: module.range() });
 }
 
 /// Whether an address lies in a loaded module's mapping: image, stubs or patches. Takes no lock.
 pub(crate) fn covers(address: usize) -> bool {
-    RANGES.iter().any(|(start, end)| {
-        let end = end.load(Ordering::Acquire);
-        (start.load(Ordering::Relaxed)..end).contains(&address)
-    })
+    RANGES.iter().any(|range| holds(range, address))
 }
 
 /// The module whose mapping holds an address.

@@ -69,7 +69,8 @@ pub(crate) fn describe_exception(record: &EXCEPTION_RECORD) -> String {
 pub(crate) unsafe fn noncontinuable(record: *const EXCEPTION_RECORD, context: *const CONTEXT) -> ! {
     // SAFETY: the caller's promise.
     let code = unsafe { (*record).ExceptionCode };
-    let what = format!("a filter answers EXCEPTION_CONTINUE_EXECUTION to {}, which cannot be continued", NtStatus(code));
+    let what =
+        format!("a filter answers EXCEPTION_CONTINUE_EXECUTION to {}, which cannot be continued", NtStatus(code));
     stop_at(context, EXCEPTION_NOT_HANDLED, [NtStatus::NONCONTINUABLE_EXCEPTION.0.into(), code.into(), 0, 0], what)
 }
 
@@ -83,7 +84,9 @@ pub(crate) fn bad_disposition(answer: u64, handler: u64, context: *const CONTEXT
 /// Unwinding came to the driver's outermost frame without meeting its target.
 pub(crate) fn lost_target(target: u64, context: &CONTEXT) -> ! {
     const INVALID_UNWIND_TARGET: u64 = 0xC000_0029;
-    let what = format!("unwinding to the frame {target:#x}, which is not among the driver's; an exception cannot cross OpenWSK");
+    let what = format!(
+        "unwinding to the frame {target:#x}, which is not among the driver's; an exception cannot cross OpenWSK"
+    );
     stop_at(context, EXCEPTION_NOT_HANDLED, [INVALID_UNWIND_TARGET, target, 0, 0], what)
 }
 
@@ -128,7 +131,12 @@ pub(crate) fn reporter(check: &BugCheck) {
     }
     let mut text = String::new();
     let [a, b, c, d] = check.parameters;
-    let _ = writeln!(text, "\n*** bug check {:#010x} {} ({a:#x}, {b:#x}, {c:#x}, {d:#x})", check.code, code_name(check.code));
+    let _ = writeln!(
+        text,
+        "\n*** bug check {:#010x} {} ({a:#x}, {b:#x}, {c:#x}, {d:#x})",
+        check.code,
+        code_name(check.code)
+    );
     let _ = writeln!(text, "    {}", check.what);
     eprint!("{text}");
     text.clear();
@@ -183,7 +191,7 @@ pub(crate) fn violation(violation: &Violation) {
     if violation.caller == 0 {
         eprintln!("violation: {}: {}", violation.rule, violation.what);
     } else {
-        let at = symbol::describe_return(violation.caller);
+        let at = symbol::describe_caller(violation.caller);
         eprintln!("violation: {}: {} (in {at})", violation.rule, violation.what);
     }
 }

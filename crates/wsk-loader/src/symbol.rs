@@ -51,7 +51,10 @@ impl Symbols {
                 functions.push((*rva, name.clone()));
             }
         }
-        let sections = file.iter().flat_map(|file| file.symbols()).filter(|symbol| !matches!(symbol.kind(), SymbolKind::Section | SymbolKind::File));
+        let sections = file
+            .iter()
+            .flat_map(|file| file.symbols())
+            .filter(|symbol| !matches!(symbol.kind(), SymbolKind::Section | SymbolKind::File));
         for symbol in sections {
             let rva = symbol.address().checked_sub(image.preferred_base).and_then(|rva| u32::try_from(rva).ok());
             let name = symbol.name().unwrap_or_default();
@@ -85,7 +88,10 @@ impl Symbols {
     fn places(&self, rva: u32) -> Vec<Place> {
         let Some(lines) = &self.lines else {
             let line = self.program_database.as_ref().and_then(|names| names.line(rva));
-            return line.map(|(file, line)| Place { function: None, line: Some((file.into(), line)) }).into_iter().collect();
+            return line
+                .map(|(file, line)| Place { function: None, line: Some((file.into(), line)) })
+                .into_iter()
+                .collect();
         };
         let lines = lines.lock();
         let mut places = Vec::new();
@@ -123,9 +129,19 @@ pub(crate) fn describe_return(address: usize) -> String {
     describe_at(address, 1)
 }
 
+/// As [`describe_return`], for an address that may also be a routine's: violations name either.
+pub(crate) fn describe_caller(address: usize) -> String {
+    let is_routine = module::find(address).is_some_and(|module| {
+        let symbols = module.symbols();
+        module.rva(address).is_some_and(|rva| matches!(symbols.function(&module.image, rva), Some((_, 0))))
+    });
+    describe_at(address, u32::from(!is_routine))
+}
+
 fn describe_at(address: usize, back: u32) -> String {
-    let Some(module) = module::find(address) else {
-        return match module::unloaded_at(address) {
+    let gone = module::unloaded_at(address);
+    let Some(module) = module::find(address).or_else(|| gone.as_ref()?.module.upgrade()) else {
+        return match gone {
             Some(gone) => format!("{}+{:#x} (unloaded)", gone.name, address - gone.range.start),
             None => format!("{address:#x}"),
         };
@@ -138,7 +154,7 @@ fn describe_at(address: usize, back: u32) -> String {
             None => format!("{}+{:#x}", module.name, address - module.base()),
         };
     };
-    let symbols = module.symbols.get_or_init(|| Symbols::read(&module.image, module.directory.as_deref()));
+    let symbols = module.symbols();
     let probe = rva.saturating_sub(back);
     let mut text = match symbols.function(&module.image, probe) {
         Some((name, 0)) if back == 0 => format!("{}!{name}", module.name),

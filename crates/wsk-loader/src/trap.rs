@@ -21,7 +21,8 @@ use wsk_nt::{bug_check, caller, verify};
 use crate::unwind::handler;
 use crate::{context, module, probe, report};
 
-const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP];
+/// SIGABRT: a panic of ours in a call of the driver, which must not cross its frames.
+const SIGNALS: [c_int; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGABRT];
 
 /// How often what was trapped. Patched places do not trap (`patch`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -175,7 +176,8 @@ unsafe extern "C" fn on_signal(signal: c_int, _info: *mut libc::siginfo_t, user:
         }
     }
     let stack_is_gone = rip == fault::touch_address();
-    if !stack_is_gone && !module::covers(rip) && caller::current() == 0 {
+    let is_ours = module::covers(rip) || module::covered(rip) || caller::current() != 0;
+    if !stack_is_gone && !is_ours {
         // Not a thread that ran a driver: not our business.
         return hand_back(signal);
     }
@@ -210,8 +212,8 @@ fn hand_back(signal: c_int) {
         // SAFETY: the action that was in place.
         unsafe { libc::sigaction(signal, before, ptr::null_mut()) };
     }
-    if signal == libc::SIGTRAP {
-        // The breakpoint is behind us.
+    if matches!(signal, libc::SIGTRAP | libc::SIGABRT) {
+        // What raised it is behind us.
         // SAFETY: sends a signal to this thread.
         unsafe { libc::raise(signal) };
     }

@@ -20,7 +20,8 @@ fn gdb_names_functions_and_lines() {
     let loader = Loader::new(OWN.iter().chain(wsk_nt::export::all()));
     let path = build("plain", Gcc);
     let driver = load(&loader, &path);
-    let entry = (0..driver.size()).map(|at| driver.base() + at).find(|&at| driver.symbolize(at).contains("!DriverEntry ("));
+    let entry =
+        (0..driver.size()).map(|at| driver.base() + at).find(|&at| driver.symbolize(at).contains("!DriverEntry ("));
     let entry = entry.expect("the driver's own symbols name DriverEntry");
     let output = Command::new("gdb")
         .args(["-batch", "-nx", "-ex", &driver.gdb_line(&path)])

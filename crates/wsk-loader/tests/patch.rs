@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use common::{Clang, Gcc, bug_check, build, load};
+use common::{Clang, Gcc, bug_check, build, bytes, load};
 use wsk_abi::NtStatus;
-use wsk_loader::{Loader, counters};
+use wsk_loader::{Driver, LoadOptions, Loader, counters};
 use wsk_nt::export::{Export, Kind};
 
 static CASE: AtomicI32 = AtomicI32::new(0);
@@ -38,8 +38,12 @@ fn every_neighbour() {
         assert_eq!(load(&loader(), &build("cr8", compiler)).start(), NtStatus::SUCCESS, "{compiler:?}");
         let after = counters();
         // Clang knows the leaf functions only by their calls; whatever is left is few and traps.
-        println!("{compiler:?}: {} patched, {} left, {} traps", after.patched - before.patched,
-            after.unpatched - before.unpatched, after.cr8_traps - before.cr8_traps);
+        println!(
+            "{compiler:?}: {} patched, {} left, {} traps",
+            after.patched - before.patched,
+            after.unpatched - before.unpatched,
+            after.cr8_traps - before.cr8_traps
+        );
         assert!(after.patched - before.patched >= 8, "{compiler:?}: {after:?}");
         assert!(after.cr8_traps - before.cr8_traps <= 1, "{compiler:?}: {after:?}");
     }
@@ -56,6 +60,33 @@ fn the_hot_path_does_not_trap() {
         assert_eq!(driver.start(), NtStatus::SUCCESS);
         println!("{compiler:?}: raise and lower {:.1} ns", start.elapsed().as_nanos() as f64 / 1e6);
         assert_eq!(counters().cr8_traps, before.cr8_traps, "{compiler:?}");
+    }
+}
+
+fn run(driver: &mut Driver) -> NtStatus {
+    let status = driver.start();
+    driver.unload().unwrap();
+    status
+}
+
+/// Without patches every access traps, and means the same.
+#[test]
+fn the_trap_alone() {
+    let _alone = alone();
+    let options = LoadOptions { trap_only: true, ..LoadOptions::default() };
+    for compiler in [Gcc, Clang] {
+        let file = bytes(&build("cr8", compiler));
+        let before = counters();
+        CASE.store(2, Ordering::SeqCst);
+        assert_eq!(run(&mut loader().load("trapped.sys", &file, &options).unwrap()), NtStatus::SUCCESS, "{compiler:?}");
+        assert!(counters().cr8_traps >= before.cr8_traps + 16, "{compiler:?}");
+        CASE.store(10_000, Ordering::SeqCst);
+        let mut driver = loader().load("timed.sys", &file, &options).unwrap();
+        let (traps, start) = (counters().cr8_traps, Instant::now());
+        assert_eq!(driver.start(), NtStatus::SUCCESS);
+        let traps = counters().cr8_traps - traps;
+        println!("{compiler:?}: a trap costs {:.0} ns", start.elapsed().as_nanos() as f64 / traps as f64);
+        driver.unload().unwrap();
     }
 }
 

@@ -26,7 +26,15 @@ extern "win64" fn report(value: i32) -> i32 {
     1
 }
 
-static OWN: [Export; 1] = [Export { name: "TestReport", address: report as *const (), kind: Kind::Function }];
+/// Calls back into the driver.
+extern "win64" fn call(routine: extern "win64" fn(i32) -> i32, argument: i32) -> i32 {
+    routine(argument)
+}
+
+static OWN: [Export; 2] = [
+    Export { name: "TestReport", address: report as *const (), kind: Kind::Function },
+    Export { name: "TestCall", address: call as *const (), kind: Kind::Function },
+];
 
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
@@ -34,17 +42,26 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn run(case: i32) -> NtStatus {
+    run_of("seh", case)
+}
+
+fn run_of(driver: &str, case: i32) -> NtStatus {
     CASE.store(case, Ordering::SeqCst);
     let loader = Loader::new(OWN.iter().chain(wsk_nt::export::all()));
-    load(&loader, &build("seh", Clang)).start()
+    load(&loader, &build(driver, Clang)).start()
 }
 
 /// Runs a case, which must succeed and reach the places in this order.
 #[track_caller]
 fn reaches(case: i32, places: &[i32]) {
+    reaches_of("seh", case, places);
+}
+
+#[track_caller]
+fn reaches_of(driver: &str, case: i32, places: &[i32]) {
     let _alone = alone();
     REACHED.lock().unwrap().clear();
-    assert_eq!(run(case), NtStatus::SUCCESS);
+    assert_eq!(run_of(driver, case), NtStatus::SUCCESS);
     assert_eq!(*REACHED.lock().unwrap(), places);
 }
 
@@ -125,4 +142,35 @@ fn noncontinuable() {
         run(21);
     });
     assert!(report.contains("EXCEPTION_CONTINUE_EXECUTION"), "{report}");
+}
+
+#[test]
+fn memory_routines_fault_as_if_inline() {
+    reaches_of("seh_calls", 1, &[]);
+    reaches_of("seh_calls", 2, &[]);
+}
+
+#[test]
+fn probes_raise() {
+    reaches_of("seh_calls", 3, &[]);
+    reaches_of("seh_calls", 4, &[]);
+}
+
+#[test]
+fn an_exception_inside_a_callback() {
+    reaches_of("seh_calls", 5, &[]);
+}
+
+#[test]
+fn a_continuable_exception_goes_on() {
+    reaches_of("seh_calls", 6, &[1]);
+}
+
+#[test]
+fn an_exception_does_not_cross_openwsk() {
+    let report = bug_check("an_exception_does_not_cross_openwsk", || {
+        run_of("seh_calls", 20);
+    });
+    assert!(report.contains("no __except of the driver takes it"), "{report}");
+    assert!(report.contains("!not_handled+") && report.contains("OpenWSK"), "{report}");
 }

@@ -113,16 +113,20 @@ fn assert_stops() {
 
 #[test]
 fn a_fault_is_reported() {
-    stops("a_fault_is_reported", 8, &[
-        "bug check 0x0000001e KMODE_EXCEPTION_NOT_HANDLED (0xc0000005",
-        "the driver reads 0x0",
-        "rip ",
-        "!fault",
-        "(traps.c:",
-        "!DriverEntry+",
-        "OpenWSK",
-        "thread",
-    ]);
+    stops(
+        "a_fault_is_reported",
+        8,
+        &[
+            "bug check 0x0000001e KMODE_EXCEPTION_NOT_HANDLED (0xc0000005",
+            "the driver reads 0x0",
+            "rip ",
+            "!fault",
+            "(traps.c:",
+            "!DriverEntry+",
+            "OpenWSK",
+            "thread",
+        ],
+    );
 }
 
 #[test]

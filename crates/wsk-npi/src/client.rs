@@ -1,5 +1,6 @@
 //! Clients: what a registration stands for, and what a `PWSK_CLIENT` points to.
 
+use std::ops::Range;
 use std::ptr;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use wsk::{Provider, Registration, WaitTimeout};
 use wsk_abi::NtStatus;
 use wsk_abi::wsk::PWSK_CLIENT;
-use wsk_nt::verify;
+use wsk_nt::verify::{self, Leak};
 
 use crate::completion::{Parked, failed};
 use crate::pool::Pool;
@@ -56,6 +57,7 @@ pub(crate) struct Client {
 impl Client {
     /// WskRegister.
     pub(crate) fn register(version: u16, creator: usize) -> Arc<Self> {
+        verify::add_source(held_in);
         let provider = provider();
         let registration = Registration::register(&provider, wsk::ClientDispatch { version });
         let slot = SLOTS.take();
@@ -145,30 +147,23 @@ pub(crate) fn find(pointer: PWSK_CLIENT) -> Result<Arc<Client>, NtStatus> {
     slot.and_then(|slot| slot.client.lock().clone()).ok_or(NtStatus::INVALID_HANDLE)
 }
 
-/// Something of the NPI that a driver holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// `socket leak`, `indication leak` or `registration leak`: the verifier's rule if it is held at unload.
-    pub rule: &'static str,
-    /// What, in a line.
-    pub what: String,
-    /// The driver's address that created it, or the callback that kept it.
-    pub holder: usize,
-}
-
-/// What drivers hold now: registrations, captures, sockets, retained indications.
-pub fn held() -> Vec<Held> {
+/// What code in a range holds: registrations, sockets, retained indications. A source of the verifier's leaks.
+pub(crate) fn held_in(range: &Range<usize>) -> Vec<Leak> {
     let mut held = Vec::new();
+    let mut add = |rule, what, caller| {
+        if range.contains(&caller) {
+            held.push(Leak { rule, what, caller });
+        }
+    };
     for client in SLOTS.all().filter_map(|slot| slot.client.lock().clone()) {
         let captures = client.captured.lock().len();
-        let what = format!("a WSK registration, captured {captures} times");
-        held.push(Held { rule: "registration leak", what, holder: client.creator });
+        add("registration leak", format!("a WSK registration, the provider captured {captures} times"), client.creator);
     }
-    for (kind, holder) in socket::open(|_| true) {
-        held.push(Held { rule: "socket leak", what: format!("a {kind} socket"), holder });
+    for (kind, creator) in socket::open(|_| true) {
+        add("socket leak", format!("a {kind} socket"), creator);
     }
-    for (bytes, holder) in crate::indication::retained() {
-        held.push(Held { rule: "indication leak", what: format!("an indication of {bytes} bytes"), holder });
+    for (bytes, keeper) in crate::indication::retained() {
+        add("indication leak", format!("an indication of {bytes} bytes, kept by a callback"), keeper);
     }
     held
 }

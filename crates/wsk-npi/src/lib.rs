@@ -28,7 +28,7 @@ mod pool;
 mod registration;
 mod socket;
 
-pub use client::{Held, abandon, held, provider, set_provider};
+pub use client::{abandon, provider, set_provider};
 
 /// Everything that drivers import from here. Where the executive exports the same name, this is the one to bind.
 pub fn exports() -> impl Iterator<Item = &'static wsk_nt::export::Export> {

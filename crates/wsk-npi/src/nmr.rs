@@ -30,10 +30,8 @@ static NPI_ID: NPIID = NPI_WSK_INTERFACE_ID;
 /// Our own, as that of Windows' module is not published (F-31).
 static MODULE_ID: Constant<NPI_MODULEID> =
     Constant(NPI_MODULEID::from_guid(GUID::from_u128(0x4f70656e_5753_4b00_9d3b_000000000001)));
-static VERSIONS: WSK_PROVIDER_CHARACTERISTICS = WSK_PROVIDER_CHARACTERISTICS {
-    HighestVersion: MAKE_WSK_VERSION(1, 0),
-    LowestVersion: MAKE_WSK_VERSION(1, 0),
-};
+static VERSIONS: WSK_PROVIDER_CHARACTERISTICS =
+    WSK_PROVIDER_CHARACTERISTICS { HighestVersion: MAKE_WSK_VERSION(1, 0), LowestVersion: MAKE_WSK_VERSION(1, 0) };
 static CHARACTERISTICS: Constant<NPI_PROVIDER_CHARACTERISTICS> = Constant(NPI_PROVIDER_CHARACTERISTICS {
     Version: 0,
     Length: size_of::<NPI_PROVIDER_CHARACTERISTICS>() as u16,
@@ -59,9 +57,8 @@ fn register() {
     REGISTERED.get_or_init(|| {
         let mut handle: HANDLE = ptr::null_mut();
         // SAFETY: the characteristics are constant.
-        let status = unsafe {
-            nmr::NmrRegisterProvider(&raw const CHARACTERISTICS.0, ptr::null_mut(), &raw mut handle)
-        };
+        let status =
+            unsafe { nmr::NmrRegisterProvider(&raw const CHARACTERISTICS.0, ptr::null_mut(), &raw mut handle) };
         assert_eq!(status, NtStatus::SUCCESS, "the NMR takes the provider");
         handle as usize
     });

@@ -98,18 +98,26 @@ pub fn all() -> impl Iterator<Item = &'static Export> {
         crate::rtl::address::EXPORTS,
         crate::rtl::avl::EXPORTS,
         crate::rtl::convert::EXPORTS,
+        crate::rtl::crt::EXPORTS,
+        crate::rtl::crt::narrow::EXPORTS,
+        crate::rtl::crt::wide::EXPORTS,
         crate::rtl::dbg::EXPORTS,
+        crate::rtl::hash_table::EXPORTS,
+        crate::rtl::misc::EXPORTS,
         crate::rtl::memory::EXPORTS,
         crate::rtl::printf::EXPORTS,
         crate::rtl::string::EXPORTS,
         crate::rtl::version::EXPORTS,
+        crate::se::EXPORTS,
+        crate::zw::event::EXPORTS,
+        crate::zw::information::EXPORTS,
     ];
     static PREPARED: std::sync::Once = std::sync::Once::new();
     PREPARED.call_once(|| {
         crate::ps::process::prepare();
         crate::ke::processors::prepare();
     });
-    TABLES.iter().flat_map(|table| table.iter())
+    TABLES.iter().chain(crate::zw::registry::EXPORTS).flat_map(|table| table.iter())
 }
 
 /// The export of a name.

@@ -13,11 +13,10 @@
 #![allow(clippy::multiple_unsafe_ops_per_block)] // A block is one step on one structure of the driver; its comment covers the step.
 
 mod addresses;
-mod text;
 pub mod bug_check;
 pub mod caller;
-pub mod export;
 pub mod ex;
+pub mod export;
 pub mod io;
 pub mod ke;
 pub mod mm;
@@ -25,7 +24,10 @@ pub mod nmr;
 pub mod ob;
 pub mod ps;
 pub mod rtl;
+pub mod se;
+mod text;
 pub mod verify;
+pub mod zw;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,9 @@ pub(crate) unsafe fn units<'a>(string: *const UNICODE_STRING) -> &'a [u16] {
     // SAFETY: the caller's promise; UTF-16 buffers are aligned to 2.
     unsafe {
         match string.as_ref() {
-            Some(string) if !string.Buffer.is_null() => std::slice::from_raw_parts(string.Buffer, string.Length as usize / 2),
+            Some(string) if !string.Buffer.is_null() => {
+                std::slice::from_raw_parts(string.Buffer, string.Length as usize / 2)
+            }
             _ => &[],
         }
     }
@@ -34,7 +36,9 @@ pub(crate) unsafe fn bytes<'a>(string: *const STRING) -> &'a [u8] {
     // SAFETY: the caller's promise.
     unsafe {
         match string.as_ref() {
-            Some(string) if !string.Buffer.is_null() => std::slice::from_raw_parts(string.Buffer.cast(), string.Length as usize),
+            Some(string) if !string.Buffer.is_null() => {
+                std::slice::from_raw_parts(string.Buffer.cast(), string.Length as usize)
+            }
             _ => &[],
         }
     }
@@ -53,6 +57,7 @@ pub(crate) unsafe fn terminated<'a>(text: *const u16) -> &'a [u16] {
 }
 
 /// A counted string over units that the caller keeps.
+#[cfg(test)]
 pub(crate) fn counted(units: &mut [u16]) -> UNICODE_STRING {
     let length = (units.len() * 2) as u16;
     UNICODE_STRING { Length: length, MaximumLength: length, Buffer: units.as_mut_ptr() }

@@ -8,7 +8,7 @@ use super::Findings;
 use crate::cargo;
 
 /// What each crate of the workspace may depend on, of the workspace: the layers of the design. `None`: anything.
-const ALLOWED: [(&str, Option<&[&str]>); 12] = [
+const ALLOWED: [(&str, Option<&[&str]>); 13] = [
     ("wsk-abi", Some(&[])),
     ("wsk-core", Some(&["wsk-abi"])),
     ("wsk-host", Some(&["wsk-core", "wsk-abi"])),
@@ -17,6 +17,7 @@ const ALLOWED: [(&str, Option<&[&str]>); 12] = [
     ("wsk-nt", Some(&["wsk-abi"])),
     ("wsk-npi", Some(&["wsk", "wsk-core", "wsk-abi", "wsk-nt"])),
     ("wsk-loader", Some(&["wsk-npi", "wsk-nt", "wsk", "wsk-core", "wsk-abi"])),
+    ("wsk-c", Some(&["wsk-npi", "wsk-nt"])),
     ("wsk-cli", None),
     ("wsk-tdi", Some(&["wsk-core", "wsk-nt", "wsk-abi"])),
     ("examples", Some(&["wsk"])),

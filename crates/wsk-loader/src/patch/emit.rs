@@ -1,8 +1,8 @@
 //! The instructions that run out of line in place of those rewritten.
 
 use iced_x86::{
-    BlockEncoder, BlockEncoderOptions, Code, Decoder, DecoderOptions, FlowControl, IcedError, Instruction, InstructionBlock,
-    MemoryOperand, Register,
+    BlockEncoder, BlockEncoderOptions, Code, Decoder, DecoderOptions, FlowControl, IcedError, Instruction,
+    InstructionBlock, MemoryOperand, Register,
 };
 
 use super::{JUMP, Window};
@@ -26,7 +26,9 @@ fn is_cr8(instruction: &Instruction) -> bool {
 /// Whether an instruction can run elsewhere as the last of its window.
 pub(super) fn may_follow(instruction: &Instruction) -> bool {
     match instruction.flow_control() {
-        FlowControl::Next | FlowControl::Return | FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => true,
+        FlowControl::Next | FlowControl::Return | FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => {
+            true
+        }
         FlowControl::Call => true,
         // Its return address is pushed before its operand is read.
         FlowControl::IndirectCall => {

@@ -1,5 +1,6 @@
 //! The frames of the thread that stops: by unwind codes in drivers, by the compiler's tables in OpenWSK.
 #![allow(unsafe_code)] // Asks the compiler's unwinder.
+#![allow(clippy::multiple_unsafe_ops_per_block)] // A block reads one frame.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;

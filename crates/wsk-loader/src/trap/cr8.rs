@@ -30,7 +30,7 @@ pub(super) unsafe fn emulate(registers: &mut [libc::greg_t]) -> bool {
     let rip = registers[libc::REG_RIP as usize];
     let byte = |index: usize| {
         // SAFETY: read only as long as the bytes so far begin the instruction, which lies in mapped memory to its end.
-        unsafe { (rip as *const u8).add(index).read() }
+        unsafe { (rip as *const u8).wrapping_add(index).read() }
     };
     if byte(0) & 0xf4 != 0x44 || byte(1) != 0x0f {
         return false;

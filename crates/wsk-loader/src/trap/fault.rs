@@ -10,8 +10,8 @@ use wsk_nt::ke::context::{CONTEXT, EXCEPTION_RECORD};
 use wsk_nt::ke::irql;
 
 use super::{
-    ALIGNMENT, BREAKPOINT, BREAKPOINTS, DIVIDE_ERROR, EXCEPTIONS, FAULT, Fault, GENERAL_PROTECTION, INVALID_OPCODE, PAGE_FAULT,
-    SIMD,
+    ALIGNMENT, BREAKPOINT, BREAKPOINTS, DIVIDE_ERROR, EXCEPTIONS, FAULT, Fault, GENERAL_PROTECTION, INVALID_OPCODE,
+    PAGE_FAULT, SIMD,
 };
 use crate::context::resume;
 use crate::report::{self, EXCEPTION_NOT_HANDLED, stop_at};
@@ -82,6 +82,15 @@ extern "C" fn dispatch_fault() -> ! {
         eprintln!("breakpoint: {}", symbol::describe(at - 1));
         // SAFETY: the state right after the breakpoint.
         unsafe { resume(&raw const context) }
+    }
+    if fault.signal == libc::SIGABRT {
+        let what = "OpenWSK itself failed in a call of the driver (its panic is printed above); please report that";
+        stop_at(
+            &raw const context,
+            EXCEPTION_NOT_HANDLED,
+            [NtStatus::INTERNAL_ERROR.0.into(), context.Rip, 0, 0],
+            what,
+        );
     }
     module::to_original(&mut context);
     if fault.trap == GENERAL_PROTECTION {
@@ -200,7 +209,11 @@ fn page_fault(fault: &Fault, context: &CONTEXT) {
     if address == context.Rip
         && let Some(gone) = module::unloaded_at(rip)
     {
-        let what = format!("{} has been unloaded, and its code is still called (at +{:#x})", gone.name, rip - gone.range.start);
+        let what = format!(
+            "{} has been unloaded, and its code is still called (at +{:#x})",
+            gone.name,
+            rip - gone.range.start
+        );
         stop_at(context, 0xCE, [address, 0, 0, 0], what);
     }
     let verb = ["reads", "writes", "executes"][how(fault).min(2)];
@@ -222,10 +235,14 @@ fn page_fault(fault: &Fault, context: &CONTEXT) {
     {
         let name = &section.name;
         let (code, what) = match how(fault) {
-            8 if section.discardable => (0xCE, format!("call into {}, section {name}: discarded after DriverEntry", module.name)),
+            8 if section.discardable => {
+                (0xCE, format!("call into {}, section {name}: discarded after DriverEntry", module.name))
+            }
             8 => (0xFC, format!("execution in {}, section {name}, which is not executable", module.name)),
             1 if section.readable => (0xBE, format!("write to {}, section {name}, which is read-only", module.name)),
-            _ if section.discardable => (0x50, format!("access to {}, section {name}: discarded after DriverEntry", module.name)),
+            _ if section.discardable => {
+                (0x50, format!("access to {}, section {name}: discarded after DriverEntry", module.name))
+            }
             _ => return,
         };
         drop(module);

@@ -30,13 +30,13 @@ pub(super) unsafe fn emulate(registers: &mut [libc::greg_t]) -> bool {
     let rip = registers[libc::REG_RIP as usize];
     let byte = |index: usize| {
         // SAFETY: read only as long as the bytes so far begin the instruction, which lies in mapped memory to its end.
-        unsafe { (rip as *const u8).add(index).read() }
+        unsafe { (rip as *const u8).wrapping_add(index).read() }
     };
     let wide = byte(0) == 0x48;
     let at = usize::from(wide);
     if byte(at) == 0xa1 {
         // SAFETY: the opcode has eight bytes of address.
-        let address = unsafe { (rip as *const u8).add(at + 1).cast::<u64>().read_unaligned() };
+        let address = unsafe { (rip as *const u8).wrapping_add(at + 1).cast::<u64>().read_unaligned() };
         if !holds(address) {
             return false;
         }
@@ -45,7 +45,7 @@ pub(super) unsafe fn emulate(registers: &mut [libc::greg_t]) -> bool {
         let value = unsafe { (from as *const u32).read_unaligned() };
         let high = if wide {
             // SAFETY: as above.
-            unsafe { (from as *const u32).add(1).read_unaligned() }
+            unsafe { (from as *const u32).wrapping_add(1).read_unaligned() }
         } else {
             0
         };

@@ -1,6 +1,7 @@
 //! Structured exceptions: the search for a handler, and the unwinding to it (x64 exception handling). Nothing here owns anything
 //! while driver code runs: when a handler takes an exception, these frames are left without return.
 #![allow(unsafe_code)] // Calls the driver's handlers.
+#![allow(clippy::multiple_unsafe_ops_per_block)] // A block is one step on the exception's structures.
 #![allow(non_snake_case, non_camel_case_types)] // C names verbatim.
 
 use std::ffi::c_void;

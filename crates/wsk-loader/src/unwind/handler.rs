@@ -1,5 +1,6 @@
 //! The exports of structured exception handling: the language handler of C, and the functions it is made of.
 #![allow(unsafe_code)] // Reads scope tables, calls filters and termination blocks.
+#![allow(clippy::multiple_unsafe_ops_per_block)] // A block is one step on the exception's structures.
 #![allow(non_snake_case)] // Exports have their C names.
 
 use std::ptr;

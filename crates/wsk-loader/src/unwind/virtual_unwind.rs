@@ -78,7 +78,13 @@ pub(crate) fn leave_leaf(context: &mut CONTEXT) -> Option<()> {
 }
 
 /// Leaves the frame of `function` at `context.Rip`, which becomes the caller's. `None` if the codes or the stack are bad.
-pub(crate) fn leave(view: View<'_>, base: u64, function: Function, kinds: u8, context: &mut CONTEXT) -> Option<Unwound> {
+pub(crate) fn leave(
+    view: View<'_>,
+    base: u64,
+    function: Function,
+    kinds: u8,
+    context: &mut CONTEXT,
+) -> Option<Unwound> {
     let mut function = function;
     if function.unwind & 1 != 0 {
         let at = function.unwind & !1;
@@ -155,11 +161,8 @@ fn undo(view: View<'_>, info: &Info, offset: u32, establisher: u64, context: &mu
                     context.Rsp = context.Rsp.wrapping_add(8);
                 }
                 1 => {
-                    let size = if detail == 0 {
-                        info.operand(view, index + 1)? * 8
-                    } else {
-                        info.operand32(view, index + 1)?
-                    };
+                    let size =
+                        if detail == 0 { info.operand(view, index + 1)? * 8 } else { info.operand32(view, index + 1)? };
                     context.Rsp = context.Rsp.wrapping_add(size);
                 }
                 2 => context.Rsp = context.Rsp.wrapping_add(u64::from(detail) * 8 + 8),

@@ -85,6 +85,7 @@ pub(crate) struct Walk {
 }
 
 /// What the walk met.
+#[expect(clippy::large_enum_variant)] // On the stack, one at a time: nothing may be owned while driver code runs.
 pub(crate) enum Met {
     /// A frame of a driver.
     Frame(Frame),

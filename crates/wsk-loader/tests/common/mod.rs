@@ -51,7 +51,7 @@ pub fn import_library(directory: &Path, dll: &str, names: &[&str]) -> PathBuf {
 }
 
 /// Names the tests' drivers import that only the tests' own exports have.
-const OWN: [&str; 4] = ["TestReport", "TestCall", "TestFault", "TestNobodyHasThis"];
+const OWN: [&str; 4] = ["TestReport", "TestCall", "TestPanic", "TestNobodyHasThis"];
 
 /// Builds `tests/drivers/NAME.c` with `flags`; the .sys file's path. `from`: DLLs with names to import from them.
 pub fn build_with(name: &str, compiler: Compiler, flags: &[&str], from: &[(&str, &[&str])]) -> PathBuf {
@@ -69,7 +69,9 @@ pub fn build_with(name: &str, compiler: Compiler, flags: &[&str], from: &[(&str,
     match compiler {
         Gcc => {
             let mut command = Command::new("x86_64-w64-mingw32-gcc");
-            command.args(["-O2", "-g", "-fno-stack-protector", "-shared", "-nostdlib", "-I"]).arg(format!("{include}/ddk"));
+            command
+                .args(["-O2", "-g", "-fno-stack-protector", "-shared", "-nostdlib", "-I"])
+                .arg(format!("{include}/ddk"));
             command.args(["-Wl,--subsystem,native", "-Wl,--entry,DriverEntry", "-Wl,--dynamicbase", "-Wl,--nxcompat"]);
             if !flags.contains(&"-DEXPORTS") {
                 command.arg("-Wl,--exclude-all-symbols");
@@ -90,7 +92,12 @@ pub fn build_with(name: &str, compiler: Compiler, flags: &[&str], from: &[(&str,
         Clang => {
             let object = directory.join(format!("{name}.obj"));
             let mut command = Command::new("clang");
-            command.args(["--target=x86_64-pc-windows-msvc", "-fms-extensions", "-fms-compatibility", "-fgnuc-version=4.2.1"]);
+            command.args([
+                "--target=x86_64-pc-windows-msvc",
+                "-fms-extensions",
+                "-fms-compatibility",
+                "-fgnuc-version=4.2.1",
+            ]);
             command.args(["-O2", "-g", "-gcodeview", "-fno-builtin", "-Wno-everything", "-isystem", include]);
             command.arg("-isystem").arg(format!("{include}/ddk")).args(&compile);
             command.arg("-c").arg(&source).arg("-o").arg(&object);
@@ -114,7 +121,12 @@ pub fn build_plainly(name: &str, flags: &[&str]) -> PathBuf {
     let output = DIRECTORY.path().join(format!("{name}-plainly.sys"));
     let mut command = Command::new("x86_64-w64-mingw32-gcc");
     command.args(["-O2", "-fno-stack-protector", "-shared", "-nostdlib", "-I/usr/x86_64-w64-mingw32/include/ddk"]);
-    command.args(["-Wl,--subsystem,native", "-Wl,--entry,DriverEntry", "-Wl,--dynamicbase", "-Wl,--exclude-all-symbols"]);
+    command.args([
+        "-Wl,--subsystem,native",
+        "-Wl,--entry,DriverEntry",
+        "-Wl,--dynamicbase",
+        "-Wl,--exclude-all-symbols",
+    ]);
     command.arg(sources().join(format!("{name}.c"))).args(flags).arg("-o").arg(&output);
     run(&mut command);
     output
@@ -159,6 +171,12 @@ pub fn bug_check(name: &str, in_child: impl FnOnce()) -> String {
     }
     let output = child(name);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{:?}\n{}\n{text}", output.status, String::from_utf8_lossy(&output.stdout));
+    assert_eq!(
+        output.status.code(),
+        Some(3),
+        "{:?}\n{}\n{text}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout)
+    );
     text
 }

@@ -50,7 +50,11 @@ unsafe fn acquire(mutex: *mut FAST_MUTEX, function: &'static str) {
     unsafe {
         let me = thread::current().cast::<u8>();
         if (&raw const (*mutex).Owner).read_volatile() == me {
-            bug_check(0xE2, [mutex as u64, 0, 0, 0], format!("{function}: the thread holds the fast mutex already, and would wait for ever"));
+            bug_check(
+                0xE2,
+                [mutex as u64, 0, 0, 0],
+                format!("{function}: the thread holds the fast mutex already, and would wait for ever"),
+            );
         }
         if count(mutex).fetch_sub(1, Ordering::SeqCst) != 1 {
             AtomicI32::from_ptr((&raw mut (*mutex).Contention).cast()).fetch_add(1, Ordering::Relaxed);

@@ -29,7 +29,11 @@ unsafe fn insert(before: *mut LIST_ENTRY, entry: *mut LIST_ENTRY, after: *mut LI
 }
 
 /// ExInterlockedInsertHeadList.
-pub(crate) unsafe extern "win64" fn ExInterlockedInsertHeadList(head: *mut LIST_ENTRY, entry: *mut LIST_ENTRY, lock: *mut KSPIN_LOCK) -> *mut LIST_ENTRY {
+pub(crate) unsafe extern "win64" fn ExInterlockedInsertHeadList(
+    head: *mut LIST_ENTRY,
+    entry: *mut LIST_ENTRY,
+    lock: *mut KSPIN_LOCK,
+) -> *mut LIST_ENTRY {
     // SAFETY: the driver's list, entry and lock (DDI).
     unsafe {
         locked(lock, || {
@@ -41,7 +45,11 @@ pub(crate) unsafe extern "win64" fn ExInterlockedInsertHeadList(head: *mut LIST_
 }
 
 /// ExInterlockedInsertTailList.
-pub(crate) unsafe extern "win64" fn ExInterlockedInsertTailList(head: *mut LIST_ENTRY, entry: *mut LIST_ENTRY, lock: *mut KSPIN_LOCK) -> *mut LIST_ENTRY {
+pub(crate) unsafe extern "win64" fn ExInterlockedInsertTailList(
+    head: *mut LIST_ENTRY,
+    entry: *mut LIST_ENTRY,
+    lock: *mut KSPIN_LOCK,
+) -> *mut LIST_ENTRY {
     // SAFETY: the driver's list, entry and lock (DDI).
     unsafe {
         locked(lock, || {
@@ -53,7 +61,10 @@ pub(crate) unsafe extern "win64" fn ExInterlockedInsertTailList(head: *mut LIST_
 }
 
 /// ExInterlockedRemoveHeadList.
-pub(crate) unsafe extern "win64" fn ExInterlockedRemoveHeadList(head: *mut LIST_ENTRY, lock: *mut KSPIN_LOCK) -> *mut LIST_ENTRY {
+pub(crate) unsafe extern "win64" fn ExInterlockedRemoveHeadList(
+    head: *mut LIST_ENTRY,
+    lock: *mut KSPIN_LOCK,
+) -> *mut LIST_ENTRY {
     // SAFETY: the driver's list and lock (DDI).
     unsafe {
         locked(lock, || {
@@ -70,7 +81,11 @@ pub(crate) unsafe extern "win64" fn ExInterlockedRemoveHeadList(head: *mut LIST_
 }
 
 /// ExInterlockedPushEntryList.
-unsafe extern "win64" fn ExInterlockedPushEntryList(head: *mut SINGLE_LIST_ENTRY, entry: *mut SINGLE_LIST_ENTRY, lock: *mut KSPIN_LOCK) -> *mut SINGLE_LIST_ENTRY {
+unsafe extern "win64" fn ExInterlockedPushEntryList(
+    head: *mut SINGLE_LIST_ENTRY,
+    entry: *mut SINGLE_LIST_ENTRY,
+    lock: *mut KSPIN_LOCK,
+) -> *mut SINGLE_LIST_ENTRY {
     // SAFETY: the driver's list, entry and lock (DDI).
     unsafe {
         locked(lock, || {
@@ -83,7 +98,10 @@ unsafe extern "win64" fn ExInterlockedPushEntryList(head: *mut SINGLE_LIST_ENTRY
 }
 
 /// ExInterlockedPopEntryList.
-unsafe extern "win64" fn ExInterlockedPopEntryList(head: *mut SINGLE_LIST_ENTRY, lock: *mut KSPIN_LOCK) -> *mut SINGLE_LIST_ENTRY {
+unsafe extern "win64" fn ExInterlockedPopEntryList(
+    head: *mut SINGLE_LIST_ENTRY,
+    lock: *mut KSPIN_LOCK,
+) -> *mut SINGLE_LIST_ENTRY {
     // SAFETY: the driver's list and lock (DDI).
     unsafe {
         locked(lock, || {

@@ -16,8 +16,9 @@ pub type PALLOCATE_FUNCTION = Option<unsafe extern "win64" fn(PoolType: u32, Siz
 /// DDI: PFREE_FUNCTION.
 pub type PFREE_FUNCTION = Option<unsafe extern "win64" fn(Buffer: *mut c_void)>;
 /// DDI: PALLOCATE_FUNCTION_EX.
-pub type PALLOCATE_FUNCTION_EX =
-    Option<unsafe extern "win64" fn(PoolType: u32, Size: usize, Tag: u32, Lookaside: *mut LOOKASIDE_LIST_EX) -> *mut c_void>;
+pub type PALLOCATE_FUNCTION_EX = Option<
+    unsafe extern "win64" fn(PoolType: u32, Size: usize, Tag: u32, Lookaside: *mut LOOKASIDE_LIST_EX) -> *mut c_void,
+>;
 /// DDI: PFREE_FUNCTION_EX.
 pub type PFREE_FUNCTION_EX = Option<unsafe extern "win64" fn(Buffer: *mut c_void, Lookaside: *mut LOOKASIDE_LIST_EX)>;
 
@@ -132,8 +133,12 @@ unsafe fn initialize(list: *mut GENERAL_LOOKASIDE_POOL, pool_type: u32, size: us
         (*list).Type = pool_type;
         (*list).Tag = tag;
         (*list).Size = size.max(size_of::<SLIST_ENTRY>()) as u32;
-        (*list).Allocate.Allocate = Some(std::mem::transmute::<*const (), unsafe extern "win64" fn(u32, usize, u32) -> *mut c_void>(default_allocate as *const ()));
-        (*list).Free.Free = Some(std::mem::transmute::<*const (), unsafe extern "win64" fn(*mut c_void)>(default_free as *const ()));
+        (*list).Allocate.Allocate = Some(std::mem::transmute::<
+            *const (),
+            unsafe extern "win64" fn(u32, usize, u32) -> *mut c_void,
+        >(default_allocate as *const ()));
+        (*list).Free.Free =
+            Some(std::mem::transmute::<*const (), unsafe extern "win64" fn(*mut c_void)>(default_free as *const ()));
         let link = &raw mut (*list).ListEntry;
         link.write(LIST_ENTRY { Flink: link, Blink: link });
     }

@@ -9,8 +9,8 @@ pub mod push_lock;
 pub mod resource;
 pub mod rundown;
 pub mod rw_spin_lock;
-pub mod slist;
 pub mod services;
+pub mod slist;
 pub mod work;
 
 pub(crate) use parking::{park_until, unpark_all};

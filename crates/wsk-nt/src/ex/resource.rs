@@ -10,8 +10,8 @@ use wsk_abi::io::LIST_ENTRY;
 
 use crate::addresses::{ADDRESS_HASH, AddressMap};
 use crate::exports;
-use crate::ke::irql::{self, APC_LEVEL, DISPATCH_LEVEL};
 use crate::ke::callback;
+use crate::ke::irql::{self, APC_LEVEL, DISPATCH_LEVEL};
 use crate::ps::thread::{self, KeEnterCriticalRegion, KeLeaveCriticalRegion};
 use crate::verify;
 
@@ -84,8 +84,10 @@ unsafe fn mirror(resource: *mut ERESOURCE, state: &State) {
         (*resource).NumberOfExclusiveWaiters = state.waiting_exclusive;
         let owner = state.owners.first_key_value().filter(|_| state.exclusive);
         (*resource).Flag = if state.exclusive { (*resource).Flag | EXCLUSIVE } else { (*resource).Flag & !EXCLUSIVE };
-        (*resource).OwnerEntry =
-            OWNER_ENTRY { OwnerThread: owner.map_or(0, |(&thread, _)| thread), OwnerCount: owner.map_or(0, |(_, &count)| count << 3) };
+        (*resource).OwnerEntry = OWNER_ENTRY {
+            OwnerThread: owner.map_or(0, |(&thread, _)| thread),
+            OwnerCount: owner.map_or(0, |(_, &count)| count << 3),
+        };
     }
 }
 
@@ -252,7 +254,9 @@ unsafe extern "win64" fn ExConvertExclusiveToSharedLite(resource: *mut ERESOURCE
 /// ExIsResourceAcquiredExclusiveLite.
 unsafe extern "win64" fn ExIsResourceAcquiredExclusiveLite(resource: *mut ERESOURCE) -> u8 {
     let resources = RESOURCES.lock();
-    u8::from(resources.get(&(resource as usize)).is_some_and(|state| state.exclusive && state.owners.contains_key(&me())))
+    u8::from(
+        resources.get(&(resource as usize)).is_some_and(|state| state.exclusive && state.owners.contains_key(&me())),
+    )
 }
 
 /// ExIsResourceAcquiredSharedLite: the holds of this thread, of either kind.

@@ -112,7 +112,11 @@ unsafe extern "win64" fn ExCreateCallback(
 }
 
 /// ExRegisterCallback.
-unsafe extern "win64" fn ExRegisterCallback(object: *mut u8, function: Option<CallbackFunction>, context: *mut c_void) -> HANDLE {
+unsafe extern "win64" fn ExRegisterCallback(
+    object: *mut u8,
+    function: Option<CallbackFunction>,
+    context: *mut c_void,
+) -> HANDLE {
     static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(1);
     let Some(function) = function else { return std::ptr::null_mut() };
     let id = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -47,7 +47,7 @@ unsafe fn set(header: *mut SLIST_HEADER, first: *mut SLIST_ENTRY, depth: u16) {
 
 /// InitializeSListHead.
 pub(crate) unsafe extern "win64" fn InitializeSListHead(header: *mut SLIST_HEADER) {
-    if header as usize % 16 != 0 {
+    if !(header as usize).is_multiple_of(16) {
         verify::violation("misaligned", format!("InitializeSListHead at {header:p}: not aligned to 16 bytes"));
     }
     // SAFETY: the driver's memory (DDI).
@@ -59,7 +59,7 @@ pub(crate) unsafe extern "win64" fn ExpInterlockedPushEntrySList(
     header: *mut SLIST_HEADER,
     entry: *mut SLIST_ENTRY,
 ) -> *mut SLIST_ENTRY {
-    if entry as usize % 16 != 0 {
+    if !(entry as usize).is_multiple_of(16) {
         verify::violation("misaligned", format!("InterlockedPushEntrySList of {entry:p}: not aligned to 16 bytes"));
     }
     let _held = lock(header);

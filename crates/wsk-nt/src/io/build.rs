@@ -72,7 +72,8 @@ pub(crate) unsafe fn device_control(
             return irp;
         }
         let location = next_location(irp);
-        (*location).MajorFunction = if control.internal { IRP_MJ_INTERNAL_DEVICE_CONTROL } else { IRP_MJ_DEVICE_CONTROL };
+        (*location).MajorFunction =
+            if control.internal { IRP_MJ_INTERNAL_DEVICE_CONTROL } else { IRP_MJ_DEVICE_CONTROL };
         let mut parameters = DeviceIoControl::default();
         parameters.OutputBufferLength = control.output_length;
         parameters.InputBufferLength = control.input_length;
@@ -103,16 +104,14 @@ pub(crate) unsafe fn device_control(
                     (*irp).Flags |= IRP_INPUT_OPERATION;
                 }
             }
-            METHOD_IN_DIRECT | METHOD_OUT_DIRECT => {
-                if output_length != 0 {
-                    (*irp).MdlAddress = locked_mdl(control.output, output_length);
-                    if (*irp).MdlAddress.is_null() {
-                        if buffered != 0 {
-                            pool::ExFreePool((*irp).AssociatedIrp.SystemBuffer);
-                        }
-                        free(irp);
-                        return std::ptr::null_mut();
+            METHOD_IN_DIRECT | METHOD_OUT_DIRECT if output_length != 0 => {
+                (*irp).MdlAddress = locked_mdl(control.output, output_length);
+                if (*irp).MdlAddress.is_null() {
+                    if buffered != 0 {
+                        pool::ExFreePool((*irp).AssociatedIrp.SystemBuffer);
                     }
+                    free(irp);
+                    return std::ptr::null_mut();
                 }
             }
             METHOD_NEITHER => {

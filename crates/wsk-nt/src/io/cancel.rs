@@ -79,11 +79,13 @@ pub unsafe fn cancel(irp: *mut IRP) -> bool {
         }
         (*irp).CancelIrql = old;
         let location = current_location(irp);
-        let device = if (*irp).CurrentLocation <= (*irp).StackCount { (*location).DeviceObject } else { std::ptr::null_mut() };
+        let device =
+            if (*irp).CurrentLocation <= (*irp).StackCount { (*location).DeviceObject } else { std::ptr::null_mut() };
         routine(device, irp);
     }
     if irql::current() != old {
-        let what = format!("a cancel routine returned at {}, called at {}", irql::name(irql::current()), irql::name(old));
+        let what =
+            format!("a cancel routine returned at {}, called at {}", irql::name(irql::current()), irql::name(old));
         verify::violation("wrong IRQL", what);
         irql::set(old);
     }

@@ -20,8 +20,6 @@ use crate::verify;
 pub(crate) enum AtEnd {
     /// Copy the buffers back, set the status block and event, free the IRP: IoBuildSynchronousFsdRequest and its kin.
     Finish,
-    /// Call back; the IRP belongs to who made it.
-    Notify(fn(*mut IRP)),
 }
 
 static OWN: Mutex<AddressMap<AtEnd>> = Mutex::new(AddressMap::with_hasher(ADDRESS_HASH));
@@ -61,7 +59,10 @@ pub unsafe fn complete_request(irp: *mut IRP, _boost: i8) {
             );
         }
         if (*irp).CurrentLocation == (*irp).StackCount + 1 && (*irp).Flags & IRP_ASSOCIATED_IRP == 0 && !is_own(irp) {
-            verify::violation("IRP completed twice", "IoCompleteRequest of an IRP that is at its top: its owner has it");
+            verify::violation(
+                "IRP completed twice",
+                "IoCompleteRequest of an IRP that is at its top: its owner has it",
+            );
             return;
         }
         if (*irp).IoStatus.Status == NtStatus::PENDING {
@@ -95,7 +96,11 @@ pub unsafe fn complete_request(irp: *mut IRP, _boost: i8) {
                     let level = irql::current();
                     let answer = routine(device, irp, context);
                     if irql::current() != level {
-                        let what = format!("a completion routine returned at {}, called at {}", irql::name(irql::current()), irql::name(level));
+                        let what = format!(
+                            "a completion routine returned at {}, called at {}",
+                            irql::name(irql::current()),
+                            irql::name(level)
+                        );
                         verify::violation_by("wrong IRQL", what, routine as usize);
                         irql::set(level);
                     }
@@ -120,7 +125,6 @@ unsafe fn finish(irp: *mut IRP) {
     // SAFETY: the walk's IRP.
     unsafe {
         match at_end {
-            Some(AtEnd::Notify(notify)) => notify(irp),
             Some(AtEnd::Finish) => finish_own(irp),
             None if (*irp).Flags & IRP_ASSOCIATED_IRP != 0 => finish_associated(irp),
             None => {

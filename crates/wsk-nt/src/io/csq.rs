@@ -55,7 +55,17 @@ type Peek = unsafe extern "win64" fn(*mut IO_CSQ, *mut IRP, *mut c_void) -> *mut
 type Lock = unsafe extern "win64" fn(*mut IO_CSQ, *mut u8);
 type Unlock = unsafe extern "win64" fn(*mut IO_CSQ, u8);
 
-unsafe fn initialize(csq: *mut IO_CSQ, kind: i32, insert: Option<Insert>, remove: Option<Remove>, peek: Option<Peek>, lock: Option<Lock>, unlock: Option<Unlock>, complete: Option<Remove>) -> NtStatus {
+#[allow(clippy::too_many_arguments)] // The DDI's.
+unsafe fn initialize(
+    csq: *mut IO_CSQ,
+    kind: i32,
+    insert: Option<Insert>,
+    remove: Option<Remove>,
+    peek: Option<Peek>,
+    lock: Option<Lock>,
+    unlock: Option<Unlock>,
+    complete: Option<Remove>,
+) -> NtStatus {
     // SAFETY: the driver's memory (DDI).
     unsafe {
         csq.write(IO_CSQ {
@@ -73,13 +83,29 @@ unsafe fn initialize(csq: *mut IO_CSQ, kind: i32, insert: Option<Insert>, remove
 }
 
 /// IoCsqInitialize.
-pub(crate) unsafe extern "win64" fn IoCsqInitialize(csq: *mut IO_CSQ, insert: Option<Insert>, remove: Option<Remove>, peek: Option<Peek>, lock: Option<Lock>, unlock: Option<Unlock>, complete: Option<Remove>) -> NtStatus {
+pub(crate) unsafe extern "win64" fn IoCsqInitialize(
+    csq: *mut IO_CSQ,
+    insert: Option<Insert>,
+    remove: Option<Remove>,
+    peek: Option<Peek>,
+    lock: Option<Lock>,
+    unlock: Option<Unlock>,
+    complete: Option<Remove>,
+) -> NtStatus {
     // SAFETY: the driver's memory (DDI).
     unsafe { initialize(csq, CSQ, insert, remove, peek, lock, unlock, complete) }
 }
 
 /// IoCsqInitializeEx.
-pub(crate) unsafe extern "win64" fn IoCsqInitializeEx(csq: *mut IO_CSQ, insert: Option<Insert>, remove: Option<Remove>, peek: Option<Peek>, lock: Option<Lock>, unlock: Option<Unlock>, complete: Option<Remove>) -> NtStatus {
+pub(crate) unsafe extern "win64" fn IoCsqInitializeEx(
+    csq: *mut IO_CSQ,
+    insert: Option<Insert>,
+    remove: Option<Remove>,
+    peek: Option<Peek>,
+    lock: Option<Lock>,
+    unlock: Option<Unlock>,
+    complete: Option<Remove>,
+) -> NtStatus {
     // SAFETY: the driver's memory (DDI).
     unsafe { initialize(csq, CSQ_EX, insert, remove, peek, lock, unlock, complete) }
 }
@@ -143,7 +169,12 @@ unsafe extern "win64" fn on_cancel(_device: PDEVICE_OBJECT, irp: *mut IRP) {
 }
 
 /// IoCsqInsertIrpEx.
-pub(crate) unsafe extern "win64" fn IoCsqInsertIrpEx(csq: *mut IO_CSQ, irp: *mut IRP, context: *mut IO_CSQ_IRP_CONTEXT, insert_context: *mut c_void) -> NtStatus {
+pub(crate) unsafe extern "win64" fn IoCsqInsertIrpEx(
+    csq: *mut IO_CSQ,
+    irp: *mut IRP,
+    context: *mut IO_CSQ_IRP_CONTEXT,
+    insert_context: *mut c_void,
+) -> NtStatus {
     // SAFETY: the driver's queue, IRP and context (DDI).
     unsafe {
         if context.is_null() {

@@ -47,7 +47,8 @@ pub(crate) unsafe extern "win64" fn IoCreateDevice(
     unsafe {
         device.write(std::ptr::null_mut());
         let room = (extension_size as usize).next_multiple_of(16);
-        let object = ob::create(&DEVICE, size_of::<DEVICE_OBJECT>() + room + size_of::<DEVOBJ_EXTENSION>()).cast::<DEVICE_OBJECT>();
+        let object = ob::create(&DEVICE, size_of::<DEVICE_OBJECT>() + room + size_of::<DEVOBJ_EXTENSION>())
+            .cast::<DEVICE_OBJECT>();
         if object.is_null() {
             return NtStatus::INSUFFICIENT_RESOURCES;
         }
@@ -60,9 +61,8 @@ pub(crate) unsafe extern "win64" fn IoCreateDevice(
         (*object).Type = 3;
         (*object).Size = (size_of::<DEVICE_OBJECT>() + extension_size as usize) as u16;
         (*object).DriverObject = driver;
-        (*object).Flags = INITIALIZING
-            | if exclusive != 0 { EXCLUSIVE } else { 0 }
-            | if name.is_empty() { 0 } else { HAS_NAME };
+        (*object).Flags =
+            INITIALIZING | if exclusive != 0 { EXCLUSIVE } else { 0 } | if name.is_empty() { 0 } else { HAS_NAME };
         (*object).Characteristics = characteristics;
         (*object).DeviceType = device_type;
         (*object).StackSize = 1;
@@ -119,7 +119,10 @@ pub(crate) unsafe extern "win64" fn IoDeleteDevice(device: *mut DEVICE_OBJECT) {
             let mut created = CREATED.lock();
             let Some(at) = created.iter().position(|&(object, _)| object == device as usize) else {
                 drop(created);
-                verify::violation("no device", format!("IoDeleteDevice of {device:p}, which is no device or is deleted"));
+                verify::violation(
+                    "no device",
+                    format!("IoDeleteDevice of {device:p}, which is no device or is deleted"),
+                );
                 return;
             };
             created.remove(at);
@@ -204,7 +207,11 @@ unsafe extern "win64" fn IoAttachDeviceToDeviceStackSafe(
 }
 
 /// IoAttachDevice: by name.
-unsafe extern "win64" fn IoAttachDevice(source: *mut DEVICE_OBJECT, name: *const UNICODE_STRING, below: *mut *mut DEVICE_OBJECT) -> NtStatus {
+unsafe extern "win64" fn IoAttachDevice(
+    source: *mut DEVICE_OBJECT,
+    name: *const UNICODE_STRING,
+    below: *mut *mut DEVICE_OBJECT,
+) -> NtStatus {
     // SAFETY: the driver's device, name and variable (DDI).
     unsafe {
         let target = match look_up(&text::wide(name)) {
@@ -274,7 +281,10 @@ pub(crate) fn look_up(name: &str) -> Result<(*mut DEVICE_OBJECT, String), NtStat
 }
 
 /// IoCreateSymbolicLink, IoCreateUnprotectedSymbolicLink.
-pub(crate) unsafe extern "win64" fn IoCreateSymbolicLink(link: *const UNICODE_STRING, target: *const UNICODE_STRING) -> NtStatus {
+pub(crate) unsafe extern "win64" fn IoCreateSymbolicLink(
+    link: *const UNICODE_STRING,
+    target: *const UNICODE_STRING,
+) -> NtStatus {
     irql::at_most(irql::PASSIVE_LEVEL, "IoCreateSymbolicLink");
     // SAFETY: the driver's strings (DDI).
     let (link, target) = unsafe { (text::wide(link), text::wide(target)) };

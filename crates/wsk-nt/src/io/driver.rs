@@ -114,7 +114,11 @@ pub unsafe fn call_driver(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NtStatus
         let level = irql::current();
         let status = routine.unwrap_or(invalid_device_request)(device, irp);
         if irql::current() != level {
-            let what = format!("the dispatch routine of major function {major:#x} returned at {}, called at {}", irql::name(irql::current()), irql::name(level));
+            let what = format!(
+                "the dispatch routine of major function {major:#x} returned at {}, called at {}",
+                irql::name(irql::current()),
+                irql::name(level)
+            );
             verify::violation_by("wrong IRQL", what, routine.map_or(0, |routine| routine as usize));
             irql::set(level);
         }
@@ -138,7 +142,11 @@ pub(crate) unsafe extern "win64" fn IofCallDriver(device: *mut DEVICE_OBJECT, ir
 /// IoForwardIrpSynchronously: whether the IRP could be sent; the caller owns it again.
 unsafe extern "win64" fn IoForwardIrpSynchronously(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> u8 {
     irql::at_most(irql::APC_LEVEL, "IoForwardIrpSynchronously");
-    unsafe extern "win64" fn signal(_device: wsk_abi::io::PDEVICE_OBJECT, _irp: *mut IRP, context: *mut c_void) -> NtStatus {
+    unsafe extern "win64" fn signal(
+        _device: wsk_abi::io::PDEVICE_OBJECT,
+        _irp: *mut IRP,
+        context: *mut c_void,
+    ) -> NtStatus {
         // SAFETY: the event of the thread that waits below.
         unsafe { crate::ke::event::set(context.cast()) };
         NtStatus::MORE_PROCESSING_REQUIRED
@@ -150,7 +158,11 @@ unsafe extern "win64" fn IoForwardIrpSynchronously(device: *mut DEVICE_OBJECT, i
         }
         let current = current_location(irp);
         let next = current.wrapping_sub(1);
-        std::ptr::copy_nonoverlapping(current.cast::<u8>(), next.cast(), std::mem::offset_of!(IO_STACK_LOCATION, CompletionRoutine));
+        std::ptr::copy_nonoverlapping(
+            current.cast::<u8>(),
+            next.cast(),
+            std::mem::offset_of!(IO_STACK_LOCATION, CompletionRoutine),
+        );
         let mut event = wsk_abi::io::KEVENT::default();
         crate::ke::event::KeInitializeEvent(&raw mut event, 0, 0);
         super::complete::set_completion_routine(irp, Some(signal), (&raw mut event).cast(), true, true, true);
@@ -161,7 +173,12 @@ unsafe extern "win64" fn IoForwardIrpSynchronously(device: *mut DEVICE_OBJECT, i
 }
 
 /// IoAllocateDriverObjectExtension.
-unsafe extern "win64" fn IoAllocateDriverObjectExtension(driver: *mut DRIVER_OBJECT, id: *mut c_void, size: u32, extension: *mut *mut c_void) -> NtStatus {
+unsafe extern "win64" fn IoAllocateDriverObjectExtension(
+    driver: *mut DRIVER_OBJECT,
+    id: *mut c_void,
+    size: u32,
+    extension: *mut *mut c_void,
+) -> NtStatus {
     let mut extensions = EXTENSIONS.lock();
     let key = (driver as usize, id as usize);
     // SAFETY: the driver's variable (DDI).
@@ -187,7 +204,11 @@ extern "win64" fn IoGetDriverObjectExtension(driver: *mut DRIVER_OBJECT, id: *mu
 }
 
 /// IoRegisterDriverReinitialization, IoRegisterBootDriverReinitialization: called by the loader after DriverEntry.
-unsafe extern "win64" fn IoRegisterDriverReinitialization(driver: *mut DRIVER_OBJECT, routine: Option<Reinitialize>, context: *mut c_void) {
+unsafe extern "win64" fn IoRegisterDriverReinitialization(
+    driver: *mut DRIVER_OBJECT,
+    routine: Option<Reinitialize>,
+    context: *mut c_void,
+) {
     if let Some(routine) = routine {
         REINITIALIZE.lock().push((driver as usize, routine, context as usize));
     }

@@ -105,7 +105,11 @@ pub(crate) fn open(name: &str, access: u32, mode: Mode) -> Result<*mut FILE_OBJE
             length += 1;
         }
         let length = (length * 2) as u16;
-        (*file).FileName = UNICODE_STRING { Length: length, MaximumLength: length, Buffer: if length == 0 { std::ptr::null_mut() } else { buffer } };
+        (*file).FileName = UNICODE_STRING {
+            Length: length,
+            MaximumLength: length,
+            Buffer: if length == 0 { std::ptr::null_mut() } else { buffer },
+        };
         let mut security = IO_SECURITY_CONTEXT {
             SecurityQos: std::ptr::null_mut(),
             AccessState: std::ptr::null_mut(),

@@ -119,7 +119,10 @@ unsafe fn check_unused(irp: *mut IRP, what: &str) {
         if (*irp).Type != IO_TYPE_IRP {
             verify::violation("no IRP", format!("{irp:p} is {what} as an IRP, and is none (type {})", (*irp).Type));
         } else if (*irp).CurrentLocation <= (*irp).StackCount && (*irp).CancelRoutine.is_some() {
-            verify::violation("IRP in use", format!("an IRP is {what} while it is pending below (a cancel routine is set)"));
+            verify::violation(
+                "IRP in use",
+                format!("an IRP is {what} while it is pending below (a cancel routine is set)"),
+            );
         }
     }
 }

@@ -38,7 +38,13 @@ unsafe fn count<'a>(lock: *mut IO_REMOVE_LOCK) -> &'a AtomicI32 {
 }
 
 /// IoInitializeRemoveLockEx.
-pub(crate) unsafe extern "win64" fn IoInitializeRemoveLockEx(lock: *mut IO_REMOVE_LOCK, _tag: u32, _minutes: u32, _high: u32, _size: u32) {
+pub(crate) unsafe extern "win64" fn IoInitializeRemoveLockEx(
+    lock: *mut IO_REMOVE_LOCK,
+    _tag: u32,
+    _minutes: u32,
+    _high: u32,
+    _size: u32,
+) {
     // SAFETY: the driver's memory (DDI).
     unsafe {
         std::ptr::write_bytes(lock, 0, 1);
@@ -48,7 +54,13 @@ pub(crate) unsafe extern "win64" fn IoInitializeRemoveLockEx(lock: *mut IO_REMOV
 }
 
 /// IoAcquireRemoveLockEx.
-pub(crate) unsafe extern "win64" fn IoAcquireRemoveLockEx(lock: *mut IO_REMOVE_LOCK, _tag: *mut c_void, _file: *const u8, _line: u32, _size: u32) -> NtStatus {
+pub(crate) unsafe extern "win64" fn IoAcquireRemoveLockEx(
+    lock: *mut IO_REMOVE_LOCK,
+    _tag: *mut c_void,
+    _file: *const u8,
+    _line: u32,
+    _size: u32,
+) -> NtStatus {
     irql::at_most(DISPATCH_LEVEL, "IoAcquireRemoveLock");
     // SAFETY: the driver's lock (DDI).
     unsafe {
@@ -82,7 +94,11 @@ pub(crate) unsafe extern "win64" fn IoReleaseRemoveLockEx(lock: *mut IO_REMOVE_L
 }
 
 /// IoReleaseRemoveLockAndWaitEx: gives up the caller's use and the lock's own, and waits for the others.
-pub(crate) unsafe extern "win64" fn IoReleaseRemoveLockAndWaitEx(lock: *mut IO_REMOVE_LOCK, _tag: *mut c_void, _size: u32) {
+pub(crate) unsafe extern "win64" fn IoReleaseRemoveLockAndWaitEx(
+    lock: *mut IO_REMOVE_LOCK,
+    _tag: *mut c_void,
+    _size: u32,
+) {
     irql::at_most(PASSIVE_LEVEL, "IoReleaseRemoveLockAndWait");
     // SAFETY: the driver's lock (DDI).
     unsafe {

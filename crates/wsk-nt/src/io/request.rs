@@ -58,7 +58,13 @@ pub fn open_device(name: &str) -> Result<File, NtStatus> {
 
 /// Controls a device: its status, and the output, cut to what the driver says it wrote (METHOD_NEITHER and direct methods
 /// too). Waits for a pended request.
-pub fn device_control(file: &File, code: u32, input: &[u8], output_length: usize, internal: bool) -> (NtStatus, Vec<u8>) {
+pub fn device_control(
+    file: &File,
+    code: u32,
+    input: &[u8],
+    output_length: usize,
+    internal: bool,
+) -> (NtStatus, Vec<u8>) {
     let mut input = input.to_vec();
     let mut output = vec![0u8; output_length];
     let control = Control {

@@ -1,5 +1,6 @@
 //! DEVICE_OBJECT, DRIVER_OBJECT, FILE_OBJECT and what they are made of, with their real layouts (wdm.h).
 #![allow(missing_docs)] // The members are those of the DDI pages.
+#![allow(unsafe_code)] // Types of unsafe functions; no code.
 
 use std::ffi::c_void;
 

@@ -14,7 +14,7 @@ use crate::{ob, verify};
 
 /// IO_WORKITEM, which drivers do not look into.
 #[repr(C)]
-struct IO_WORKITEM {
+pub(crate) struct IO_WORKITEM {
     object: *mut u8,
     routine: *mut c_void,
     context: *mut c_void,
@@ -37,7 +37,13 @@ extern "win64" fn IoSizeofWorkItem() -> u32 {
 unsafe extern "win64" fn IoInitializeWorkItem(object: *mut u8, item: *mut IO_WORKITEM) {
     // SAFETY: the driver's memory, of the size it was told.
     unsafe {
-        item.write(IO_WORKITEM { object, routine: std::ptr::null_mut(), context: std::ptr::null_mut(), extended: false, queued: false });
+        item.write(IO_WORKITEM {
+            object,
+            routine: std::ptr::null_mut(),
+            context: std::ptr::null_mut(),
+            extended: false,
+            queued: false,
+        });
     }
 }
 
@@ -92,7 +98,8 @@ impl Queued {
         let item = self.0;
         // SAFETY: the driver's item and routine; the routine may free the item, so nothing of it is used after.
         unsafe {
-            let (object, routine, context, extended) = ((*item).object, (*item).routine, (*item).context, (*item).extended);
+            let (object, routine, context, extended) =
+                ((*item).object, (*item).routine, (*item).context, (*item).extended);
             (*item).queued = false;
             if extended {
                 std::mem::transmute::<*mut c_void, RoutineEx>(routine)(object, context, item);
@@ -127,19 +134,34 @@ unsafe fn queue(item: *mut IO_WORKITEM, routine: *mut c_void, context: *mut c_vo
 }
 
 /// IoQueueWorkItem.
-pub(crate) unsafe extern "win64" fn IoQueueWorkItem(item: *mut IO_WORKITEM, routine: *mut c_void, _queue: i32, context: *mut c_void) {
+pub(crate) unsafe extern "win64" fn IoQueueWorkItem(
+    item: *mut IO_WORKITEM,
+    routine: *mut c_void,
+    _queue: i32,
+    context: *mut c_void,
+) {
     // SAFETY: the driver's item (DDI).
     unsafe { queue(item, routine, context, false) };
 }
 
 /// IoQueueWorkItemEx: the routine gets the item.
-pub(crate) unsafe extern "win64" fn IoQueueWorkItemEx(item: *mut IO_WORKITEM, routine: *mut c_void, _queue: i32, context: *mut c_void) {
+pub(crate) unsafe extern "win64" fn IoQueueWorkItemEx(
+    item: *mut IO_WORKITEM,
+    routine: *mut c_void,
+    _queue: i32,
+    context: *mut c_void,
+) {
     // SAFETY: the driver's item (DDI).
     unsafe { queue(item, routine, context, true) };
 }
 
 /// IoTryQueueWorkItem: whether it was not queued yet.
-unsafe extern "win64" fn IoTryQueueWorkItem(item: *mut IO_WORKITEM, routine: *mut c_void, _queue: i32, context: *mut c_void) -> u8 {
+unsafe extern "win64" fn IoTryQueueWorkItem(
+    item: *mut IO_WORKITEM,
+    routine: *mut c_void,
+    _queue: i32,
+    context: *mut c_void,
+) -> u8 {
     // SAFETY: the driver's item (DDI).
     unsafe {
         if (*item).queued {

@@ -14,8 +14,9 @@ use crate::ke::irql::{self, DISPATCH_LEVEL};
 use crate::ke::processor;
 
 /// A deferred routine (DDI: KDEFERRED_ROUTINE).
-pub type PKDEFERRED_ROUTINE =
-    Option<unsafe extern "win64" fn(Dpc: *mut KDPC, Context: *mut c_void, Argument1: *mut c_void, Argument2: *mut c_void)>;
+pub type PKDEFERRED_ROUTINE = Option<
+    unsafe extern "win64" fn(Dpc: *mut KDPC, Context: *mut c_void, Argument1: *mut c_void, Argument2: *mut c_void),
+>;
 
 /// A deferred procedure call (DDI: KDPC).
 #[repr(C)]

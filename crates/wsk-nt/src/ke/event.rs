@@ -192,4 +192,3 @@ unsafe extern "win64" fn KeInitializeMutant(mutex: *mut KMUTANT, owned: u8) {
 extern "win64" fn KeTestAlertThread(_mode: i8) -> u8 {
     0
 }
-

@@ -71,7 +71,11 @@ pub(crate) extern "win64" fn KeGetCurrentIrql() -> u8 {
 pub(crate) extern "win64" fn KfRaiseIrql(irql: u8) -> u8 {
     let old = current();
     if irql < old {
-        bug_check(0x9, [irql.into(), old.into(), 0, 0], format!("IRQL_NOT_GREATER_OR_EQUAL: KeRaiseIrql from {old} to {irql}"));
+        bug_check(
+            0x9,
+            [irql.into(), old.into(), 0, 0],
+            format!("IRQL_NOT_GREATER_OR_EQUAL: KeRaiseIrql from {old} to {irql}"),
+        );
     }
     set(irql)
 }
@@ -85,7 +89,11 @@ extern "win64" fn KeRaiseIrqlToDpcLevel() -> u8 {
 pub(crate) extern "win64" fn KeLowerIrql(irql: u8) {
     let old = current();
     if irql > old {
-        bug_check(0xA, [irql.into(), old.into(), 0, 0], format!("IRQL_NOT_LESS_OR_EQUAL: KeLowerIrql from {old} to {irql}"));
+        bug_check(
+            0xA,
+            [irql.into(), old.into(), 0, 0],
+            format!("IRQL_NOT_LESS_OR_EQUAL: KeLowerIrql from {old} to {irql}"),
+        );
     }
     set(irql);
 }

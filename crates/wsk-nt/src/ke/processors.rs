@@ -128,7 +128,10 @@ fn move_to(mask: u64) -> u64 {
 }
 
 /// KeSetSystemGroupAffinityThread.
-unsafe extern "win64" fn KeSetSystemGroupAffinityThread(affinity: *const GROUP_AFFINITY, previous: *mut GROUP_AFFINITY) {
+unsafe extern "win64" fn KeSetSystemGroupAffinityThread(
+    affinity: *const GROUP_AFFINITY,
+    previous: *mut GROUP_AFFINITY,
+) {
     // SAFETY: the driver's structures (DDI).
     unsafe {
         let old = if (*affinity).Group == 0 { move_to((*affinity).Mask) } else { 0 };
@@ -224,15 +227,23 @@ static CALLBACKS: Mutex<(usize, Vec<usize>)> = Mutex::new((0x100, Vec::new()));
 
 /// KeRegisterProcessorChangeCallback: processors are never added; KE_PROCESSOR_CHANGE_ADD_EXISTING, 1, reports those there
 /// are.
-unsafe extern "win64" fn KeRegisterProcessorChangeCallback(callback: Option<ChangeCallback>, context: *mut c_void, flags: u32) -> *mut c_void {
+unsafe extern "win64" fn KeRegisterProcessorChangeCallback(
+    callback: Option<ChangeCallback>,
+    context: *mut c_void,
+    flags: u32,
+) -> *mut c_void {
     irql::at_most(PASSIVE_LEVEL, "KeRegisterProcessorChangeCallback");
     let Some(callback) = callback else { return std::ptr::null_mut() };
     if flags & 1 != 0 {
         for state in [0, 1] {
             for index in 0..count() {
                 let number = PROCESSOR_NUMBER { Group: 0, Number: index as u8, Reserved: 0 };
-                let mut change =
-                    KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT { State: state, NtNumber: index, Status: NtStatus::SUCCESS, ProcNumber: number };
+                let mut change = KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT {
+                    State: state,
+                    NtNumber: index,
+                    Status: NtStatus::SUCCESS,
+                    ProcNumber: number,
+                };
                 let mut status = NtStatus::SUCCESS;
                 // SAFETY: the driver's function (DDI).
                 unsafe { callback(context, &raw mut change, &raw mut status) };
@@ -267,7 +278,6 @@ static KeNumberProcessors: std::sync::atomic::AtomicU8 = std::sync::atomic::Atom
 pub(crate) fn prepare() {
     KeNumberProcessors.store(count() as u8, std::sync::atomic::Ordering::Relaxed);
 }
-
 
 exports! {
     data KeNumberProcessors, KeQueryActiveProcessorCountEx, KeQueryMaximumProcessorCountEx = KeQueryActiveProcessorCountEx,

@@ -67,7 +67,11 @@ unsafe extern "win64" fn KeInsertHeadQueue(queue: *mut KQUEUE, entry: *mut LIST_
 }
 
 /// KeRemoveQueue: an entry, or STATUS_TIMEOUT as a pointer.
-pub(crate) unsafe extern "win64" fn KeRemoveQueue(queue: *mut KQUEUE, _mode: i8, timeout: *const i64) -> *mut LIST_ENTRY {
+pub(crate) unsafe extern "win64" fn KeRemoveQueue(
+    queue: *mut KQUEUE,
+    _mode: i8,
+    timeout: *const i64,
+) -> *mut LIST_ENTRY {
     // SAFETY: the driver's queue and timeout (DDI).
     unsafe {
         let timeout = (!timeout.is_null()).then(|| timeout.read());

@@ -68,11 +68,7 @@ pub(crate) unsafe fn acquire(lock: *mut KSPIN_LOCK) {
     let mut backoff = Backoff::default();
     while let Err(owner) = word.compare_exchange_weak(0, me, Ordering::Acquire, Ordering::Relaxed) {
         if owner == me {
-            bug_check(
-                0xF,
-                [lock as u64, 0, 0, 0],
-                "SPIN_LOCK_ALREADY_OWNED: a thread takes a spin lock that it holds",
-            );
+            bug_check(0xF, [lock as u64, 0, 0, 0], "SPIN_LOCK_ALREADY_OWNED: a thread takes a spin lock that it holds");
         }
         backoff.pause();
     }
@@ -172,7 +168,10 @@ unsafe fn let_go(handle: *mut KLOCK_QUEUE_HANDLE) -> u8 {
 }
 
 /// KeAcquireInStackQueuedSpinLock.
-pub(crate) unsafe extern "win64" fn KeAcquireInStackQueuedSpinLock(lock: *mut KSPIN_LOCK, handle: *mut KLOCK_QUEUE_HANDLE) {
+pub(crate) unsafe extern "win64" fn KeAcquireInStackQueuedSpinLock(
+    lock: *mut KSPIN_LOCK,
+    handle: *mut KLOCK_QUEUE_HANDLE,
+) {
     irql::at_most(DISPATCH_LEVEL, "KeAcquireInStackQueuedSpinLock");
     let old = irql::set(DISPATCH_LEVEL);
     // SAFETY: the driver's lock and handle (DDI).
@@ -187,7 +186,10 @@ pub(crate) unsafe extern "win64" fn KeReleaseInStackQueuedSpinLock(handle: *mut 
 }
 
 /// KeAcquireInStackQueuedSpinLockAtDpcLevel.
-unsafe extern "win64" fn KeAcquireInStackQueuedSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK, handle: *mut KLOCK_QUEUE_HANDLE) {
+unsafe extern "win64" fn KeAcquireInStackQueuedSpinLockAtDpcLevel(
+    lock: *mut KSPIN_LOCK,
+    handle: *mut KLOCK_QUEUE_HANDLE,
+) {
     irql::at_least(DISPATCH_LEVEL, "KeAcquireInStackQueuedSpinLockAtDpcLevel");
     // SAFETY: the driver's lock and handle (DDI).
     unsafe { hold(lock, handle, DISPATCH_LEVEL) };

@@ -78,7 +78,8 @@ impl Timers {
         let concerns = |address: usize, caller: usize| {
             let timer = address as *const KTIMER;
             // SAFETY: armed timers are valid, and so are their DPCs.
-            let routine = unsafe { (*timer).Dpc.as_ref().and_then(|dpc| dpc.DeferredRoutine).map_or(0, |r| r as usize) };
+            let routine =
+                unsafe { (*timer).Dpc.as_ref().and_then(|dpc| dpc.DeferredRoutine).map_or(0, |r| r as usize) };
             range.contains(&address) || range.contains(&caller) || range.contains(&routine)
         };
         let armed = self.armed.iter().map(|(&address, armed)| (address, armed.caller));

@@ -19,7 +19,6 @@ use crate::verify;
 
 /// Type bytes of dispatcher headers.
 pub(crate) mod kind {
-    pub(crate) const NOTIFICATION_EVENT: u8 = 0;
     pub(crate) const SYNCHRONIZATION_EVENT: u8 = 1;
     pub(crate) const MUTANT: u8 = 2;
     pub(crate) const PROCESS: u8 = 3;
@@ -180,7 +179,8 @@ impl Dispatcher {
 
 /// When a timeout in 100 ns units (negative: relative; else system time) is over; None if its time cannot be told.
 pub(crate) fn deadline(timeout: i64) -> Option<Instant> {
-    let left = if timeout < 0 { timeout.unsigned_abs() } else { timeout.saturating_sub(time::system_time()).max(0) as u64 };
+    let left =
+        if timeout < 0 { timeout.unsigned_abs() } else { timeout.saturating_sub(time::system_time()).max(0) as u64 };
     Instant::now().checked_add(Duration::from_nanos(left.saturating_mul(100)))
 }
 
@@ -223,8 +223,7 @@ pub(crate) unsafe fn wait(
         }
     }
     let deadline = timeout.and_then(deadline);
-    let waiter =
-        Waiter { objects: objects.to_vec(), all, thread, result: Cell::new(None), wake: Condvar::new() };
+    let waiter = Waiter { objects: objects.to_vec(), all, thread, result: Cell::new(None), wake: Condvar::new() };
     for &object in objects {
         let queue = held.queues.entry(object as usize).or_default();
         if !queue.contains(&(&raw const waiter)) {

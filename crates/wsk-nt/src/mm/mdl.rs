@@ -54,6 +54,7 @@ pub(crate) unsafe fn initialize(mdl: *mut MDL, address: *mut c_void, length: usi
     }
 }
 
+#[allow(clippy::not_unsafe_ptr_arg_deref)] // The address is only noted.
 /// Allocates an MDL for a buffer, as IoAllocateMdl does without an IRP; null if the length is 2 GiB or more.
 pub fn allocate(address: *mut c_void, length: usize) -> *mut MDL {
     if length >= 1 << 31 {
@@ -254,7 +255,12 @@ pub(crate) unsafe extern "win64" fn MmUnmapLockedPages(_address: *mut c_void, md
 }
 
 /// IoBuildPartialMdl: length 0 is the rest of the source from the address on.
-pub(crate) unsafe extern "win64" fn IoBuildPartialMdl(source: *const MDL, target: *mut MDL, address: *mut c_void, length: u32) {
+pub(crate) unsafe extern "win64" fn IoBuildPartialMdl(
+    source: *const MDL,
+    target: *mut MDL,
+    address: *mut c_void,
+    length: u32,
+) {
     irql::at_most(DISPATCH_LEVEL, "IoBuildPartialMdl");
     // SAFETY: the driver's MDLs (DDI).
     unsafe {

@@ -109,7 +109,13 @@ extern "win64" fn MmAllocateContiguousMemory(size: usize, _highest: i64) -> *mut
 }
 
 /// MmAllocateContiguousMemorySpecifyCache.
-extern "win64" fn MmAllocateContiguousMemorySpecifyCache(size: usize, low: i64, _high: i64, _boundary: i64, _cache: i32) -> *mut c_void {
+extern "win64" fn MmAllocateContiguousMemorySpecifyCache(
+    size: usize,
+    low: i64,
+    _high: i64,
+    _boundary: i64,
+    _cache: i32,
+) -> *mut c_void {
     MmAllocateContiguousMemory(size, low)
 }
 
@@ -149,7 +155,13 @@ extern "win64" fn MmIsThisAnNtAsSystem() -> u8 {
 }
 
 /// MmCopyMemory: from a virtual address that may be bad.
-unsafe extern "win64" fn MmCopyMemory(target: *mut c_void, source: usize, length: usize, flags: u32, copied: *mut usize) -> NtStatus {
+unsafe extern "win64" fn MmCopyMemory(
+    target: *mut c_void,
+    source: usize,
+    length: usize,
+    flags: u32,
+    copied: *mut usize,
+) -> NtStatus {
     let ok = flags & 2 != 0 && is_accessible(source, length, false);
     // SAFETY: the driver's buffer and variable; the source was checked.
     unsafe {

@@ -116,7 +116,10 @@ fn attach_all(id: usize) {
             let pair_of = |other: usize| if side == Side::Client { (id, other) } else { (other, id) };
             let others = registrar.modules.iter();
             let fits = |other: &&Module| {
-                other.side != side && other.npi == npi && !other.deregistering && !registrar.offered.contains(&pair_of(other.id))
+                other.side != side
+                    && other.npi == npi
+                    && !other.deregistering
+                    && !registrar.offered.contains(&pair_of(other.id))
             };
             let Some(other) = others.clone().find(fits) else { return };
             let pair = pair_of(other.id);
@@ -131,7 +134,8 @@ fn attach_all(id: usize) {
 fn offer(client: usize, provider: usize) {
     let (binding, attach, context, instance) = {
         let mut registrar = REGISTRAR.lock();
-        let (Some((characteristics, context)), Some((theirs, _))) = (registrar.client(client), registrar.provider(provider))
+        let (Some((characteristics, context)), Some((theirs, _))) =
+            (registrar.client(client), registrar.provider(provider))
         else {
             return;
         };
@@ -147,7 +151,9 @@ fn offer(client: usize, provider: usize) {
             provider_detach: Detach::No,
         });
         // SAFETY: both are registered.
-        unsafe { ((id), (*characteristics).ClientAttachProvider, context, &raw const (*theirs).ProviderRegistrationInstance) }
+        unsafe {
+            ((id), (*characteristics).ClientAttachProvider, context, &raw const (*theirs).ProviderRegistrationInstance)
+        }
     };
     let status = match attach {
         // SAFETY: the client's function (F-32).
@@ -188,7 +194,8 @@ pub(crate) unsafe extern "win64" fn NmrClientAttachProvider(
     let id = binding as usize;
     let found = {
         let mut registrar = REGISTRAR.lock();
-        let parts = registrar.binding(id).filter(|binding| !binding.attached).map(|binding| (binding.client, binding.provider));
+        let parts =
+            registrar.binding(id).filter(|binding| !binding.attached).map(|binding| (binding.client, binding.provider));
         parts.and_then(|(client, provider)| Some((registrar.client(client)?, registrar.provider(provider)?)))
     };
     let Some(((client, _), (provider, context))) = found else {
@@ -241,11 +248,14 @@ fn detach(id: usize) {
                 continue;
             }
             *state = Detach::Asked;
-            let function = match side {
-                // SAFETY: registered until its bindings are gone.
-                Side::Client => registrar.client(module).and_then(|(client, _)| unsafe { (*client).ClientDetachProvider }),
-                // SAFETY: as above.
-                Side::Provider => registrar.provider(module).and_then(|(provider, _)| unsafe { (*provider).ProviderDetachClient }),
+            // SAFETY: modules stay registered until their bindings are gone.
+            let function = unsafe {
+                match side {
+                    Side::Client => registrar.client(module).and_then(|(client, _)| (*client).ClientDetachProvider),
+                    Side::Provider => {
+                        registrar.provider(module).and_then(|(provider, _)| (*provider).ProviderDetachClient)
+                    }
+                }
             };
             function.map(|function| (function, context))
         };
@@ -413,7 +423,8 @@ pub extern "win64" fn NmrProviderDetachClientComplete(binding: HANDLE) {
 pub(crate) fn registered_in(range: &Range<usize>) -> Vec<(String, usize)> {
     let registrar = REGISTRAR.lock();
     let ours = registrar.modules.iter().filter(|module| range.contains(&module.characteristics));
-    ours.map(|module| (format!("NMR {:?} of {} is registered", module.side, module.npi), module.characteristics)).collect()
+    ours.map(|module| (format!("NMR {:?} of {} is registered", module.side, module.npi), module.characteristics))
+        .collect()
 }
 
 exports! {

@@ -1,7 +1,6 @@
 //! Ob: objects with types and reference counts, handles, names.
 #![allow(unsafe_code)] // Objects are raw memory that drivers hold by address.
 
-use std::ffi::c_void;
 use std::sync::atomic::{AtomicIsize, AtomicU32, Ordering};
 
 use crate::ex::pool::{self, Kind};
@@ -92,7 +91,8 @@ pub(crate) unsafe fn kind_of(object: *const u8) -> Option<&'static ObjectType> {
 /// `object` must be the address of an object that lives.
 pub unsafe fn reference(object: *mut u8) -> isize {
     // SAFETY: the caller's promise.
-    unsafe { header(object, "ObReferenceObject") }.map_or(0, |header| header.references.fetch_add(1, Ordering::Relaxed) + 1)
+    unsafe { header(object, "ObReferenceObject") }
+        .map_or(0, |header| header.references.fetch_add(1, Ordering::Relaxed) + 1)
 }
 
 /// Drops a reference, and the object with the last; the new count.
@@ -182,9 +182,4 @@ exports! {
     ObDereferenceObjectDeferDeleteWithTag = ObfDereferenceObject, ObReferenceObjectByPointer,
     ObReferenceObjectByPointerWithTag = ObReferenceObjectByPointer, ObGetObjectType,
     ObReferenceObject = ObfReferenceObject, ObDereferenceObject = ObfDereferenceObject,
-}
-
-/// As a pointer that drivers get.
-pub(crate) fn opaque(object: *mut u8) -> *mut c_void {
-    object.cast()
 }

@@ -64,7 +64,9 @@ pub(crate) fn remove_object(object: *const u8) {
 pub(crate) fn name_of(object: *const u8) -> Option<String> {
     let names = NAMES.lock();
     let mut named = names.values();
-    named.find(|(_, entry)| matches!(entry, Entry::Object(address) if *address == object as usize)).map(|(name, _)| name.clone())
+    named
+        .find(|(_, entry)| matches!(entry, Entry::Object(address) if *address == object as usize))
+        .map(|(name, _)| name.clone())
 }
 
 /// Finds an object by name, following links; what follows the object's own name (a path on a device) is the second result.
@@ -95,12 +97,4 @@ pub(crate) fn look_up(name: &str) -> Result<(*mut u8, String), NtStatus> {
         }
     }
     Err(NtStatus::OBJECT_NAME_NOT_FOUND)
-}
-
-/// The target of a symbolic link.
-pub(crate) fn target_of(name: &str) -> Option<String> {
-    match NAMES.lock().get(&key(name)) {
-        Some((_, Entry::Link(target))) => Some(target.clone()),
-        _ => None,
-    }
 }

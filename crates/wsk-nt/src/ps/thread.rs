@@ -239,7 +239,10 @@ pub(crate) unsafe extern "win64" fn PsCreateSystemThread(
             // SAFETY: the driver's variables (DDI); the reference of `start` goes to the handle.
             unsafe {
                 if !client_id.is_null() {
-                    client_id.write(CLIENT_ID { UniqueProcess: 4 as HANDLE, UniqueThread: (*object.cast::<Thread>()).id as HANDLE });
+                    client_id.write(CLIENT_ID {
+                        UniqueProcess: 4 as HANDLE,
+                        UniqueThread: (*object.cast::<Thread>()).id as HANDLE,
+                    });
                 }
                 thread.write(handle::open(object, access));
                 ob::dereference(object);
@@ -260,7 +263,10 @@ pub(crate) unsafe extern "win64" fn PsTerminateSystemThread(status: NtStatus) ->
         (*thread).exit_status.store(status.0, Ordering::Relaxed);
         let frame = (*thread).escape.load(Ordering::Relaxed);
         if frame == 0 {
-            verify::violation("not a system thread", "PsTerminateSystemThread on a thread that PsCreateSystemThread did not start");
+            verify::violation(
+                "not a system thread",
+                "PsTerminateSystemThread on a thread that PsCreateSystemThread did not start",
+            );
             return NtStatus::INVALID_PARAMETER;
         }
         escape(frame)

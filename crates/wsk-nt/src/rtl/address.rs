@@ -87,8 +87,15 @@ fn v6_text(octets: [u8; 16]) -> String {
 
 /// A number in C's notation (decimal, 0 octal, 0x hexadecimal) at the beginning of text: value and length.
 fn number(text: &str, strict: bool) -> Option<(u64, usize)> {
-    let hex = text.len() > 2 && (text.starts_with("0x") || text.starts_with("0X")) && text.as_bytes()[2].is_ascii_hexdigit();
-    let (skip, radix) = if hex { (2, 16) } else if text.len() > 1 && text.starts_with('0') && text.as_bytes()[1].is_ascii_digit() { (1, 8) } else { (0, 10) };
+    let hex =
+        text.len() > 2 && (text.starts_with("0x") || text.starts_with("0X")) && text.as_bytes()[2].is_ascii_hexdigit();
+    let (skip, radix) = if hex {
+        (2, 16)
+    } else if text.len() > 1 && text.starts_with('0') && text.as_bytes()[1].is_ascii_digit() {
+        (1, 8)
+    } else {
+        (0, 10)
+    };
     if strict && radix != 10 {
         return None;
     }
@@ -96,7 +103,8 @@ fn number(text: &str, strict: bool) -> Option<(u64, usize)> {
     if digits == 0 && skip == 0 {
         return None;
     }
-    let value = u64::from_str_radix(&text[skip..skip + digits], radix).ok().filter(|&value| value <= u32::MAX.into())?;
+    let value =
+        u64::from_str_radix(&text[skip..skip + digits], radix).ok().filter(|&value| value <= u32::MAX.into())?;
     Some((value, skip + digits))
 }
 
@@ -172,7 +180,12 @@ macro_rules! functions {
         }
 
         #[doc = concat!(stringify!($v4_ex), ": the port in network order; 0 is left out.")]
-        unsafe extern "win64" fn $v4_ex(address: *const [u8; 4], port: u16, to: *mut $unit, length: *mut u32) -> NtStatus {
+        unsafe extern "win64" fn $v4_ex(
+            address: *const [u8; 4],
+            port: u16,
+            to: *mut $unit,
+            length: *mut u32,
+        ) -> NtStatus {
             // SAFETY: the driver's address and buffer (DDI).
             unsafe {
                 let mut text = Ipv4Addr::from(*address).to_string();
@@ -190,7 +203,13 @@ macro_rules! functions {
         }
 
         #[doc = concat!(stringify!($v6_ex), ": in brackets if there is a port.")]
-        unsafe extern "win64" fn $v6_ex(address: *const [u8; 16], scope: u32, port: u16, to: *mut $unit, length: *mut u32) -> NtStatus {
+        unsafe extern "win64" fn $v6_ex(
+            address: *const [u8; 16],
+            scope: u32,
+            port: u16,
+            to: *mut $unit,
+            length: *mut u32,
+        ) -> NtStatus {
             // SAFETY: the driver's address and buffer (DDI).
             unsafe {
                 let mut text = v6_text(*address);
@@ -205,7 +224,12 @@ macro_rules! functions {
         }
 
         #[doc = concat!(stringify!($to_v4), ": the terminator is where parsing stopped.")]
-        unsafe extern "win64" fn $to_v4(text: *const $unit, strict: u8, terminator: *mut *const $unit, address: *mut [u8; 4]) -> NtStatus {
+        unsafe extern "win64" fn $to_v4(
+            text: *const $unit,
+            strict: u8,
+            terminator: *mut *const $unit,
+            address: *mut [u8; 4],
+        ) -> NtStatus {
             // SAFETY: the driver's string and variables (DDI).
             unsafe {
                 match parse_v4(&read(text), strict != 0) {
@@ -223,13 +247,20 @@ macro_rules! functions {
         }
 
         #[doc = concat!(stringify!($to_v4_ex), ": the port in network order.")]
-        unsafe extern "win64" fn $to_v4_ex(text: *const $unit, strict: u8, address: *mut [u8; 4], port: *mut u16) -> NtStatus {
+        unsafe extern "win64" fn $to_v4_ex(
+            text: *const $unit,
+            strict: u8,
+            address: *mut [u8; 4],
+            port: *mut u16,
+        ) -> NtStatus {
             if text.is_null() || address.is_null() || port.is_null() {
                 return NtStatus::INVALID_PARAMETER;
             }
             // SAFETY: the driver's string and variables (DDI).
             unsafe {
-                let Some((octets, found)) = v4_with_port(&read(text), strict != 0) else { return NtStatus::INVALID_PARAMETER };
+                let Some((octets, found)) = v4_with_port(&read(text), strict != 0) else {
+                    return NtStatus::INVALID_PARAMETER;
+                };
                 address.write(octets);
                 port.write(found.to_be());
             }
@@ -237,7 +268,11 @@ macro_rules! functions {
         }
 
         #[doc = concat!(stringify!($to_v6), ": the terminator is where parsing stopped.")]
-        unsafe extern "win64" fn $to_v6(text: *const $unit, terminator: *mut *const $unit, address: *mut [u8; 16]) -> NtStatus {
+        unsafe extern "win64" fn $to_v6(
+            text: *const $unit,
+            terminator: *mut *const $unit,
+            address: *mut [u8; 16],
+        ) -> NtStatus {
             // SAFETY: the driver's string and variables (DDI).
             unsafe {
                 match parse_v6(&read(text)) {
@@ -255,13 +290,20 @@ macro_rules! functions {
         }
 
         #[doc = concat!(stringify!($to_v6_ex), ": scope id, and port in network order.")]
-        unsafe extern "win64" fn $to_v6_ex(text: *const $unit, address: *mut [u8; 16], scope: *mut u32, port: *mut u16) -> NtStatus {
+        unsafe extern "win64" fn $to_v6_ex(
+            text: *const $unit,
+            address: *mut [u8; 16],
+            scope: *mut u32,
+            port: *mut u16,
+        ) -> NtStatus {
             if text.is_null() || address.is_null() || scope.is_null() || port.is_null() {
                 return NtStatus::INVALID_PARAMETER;
             }
             // SAFETY: the driver's string and variables (DDI).
             unsafe {
-                let Some((octets, found_scope, found_port)) = v6_with_port(&read(text)) else { return NtStatus::INVALID_PARAMETER };
+                let Some((octets, found_scope, found_port)) = v6_with_port(&read(text)) else {
+                    return NtStatus::INVALID_PARAMETER;
+                };
                 address.write(octets);
                 scope.write(found_scope);
                 port.write(found_port.to_be());
@@ -314,11 +356,13 @@ mod tests {
         let mut text = [0u8; 64];
         let mut length = 64;
         // SAFETY: the buffer is as long as said.
-        let status = unsafe { RtlIpv6AddressToStringExA(&raw const one, 3, 443u16.to_be(), text.as_mut_ptr(), &raw mut length) };
+        let status =
+            unsafe { RtlIpv6AddressToStringExA(&raw const one, 3, 443u16.to_be(), text.as_mut_ptr(), &raw mut length) };
         assert_eq!((status, &text[..length as usize]), (NtStatus::SUCCESS, &b"[::1%3]:443\0"[..]));
         length = 5;
         // SAFETY: as above.
-        let status = unsafe { RtlIpv6AddressToStringExA(&raw const one, 3, 443u16.to_be(), text.as_mut_ptr(), &raw mut length) };
+        let status =
+            unsafe { RtlIpv6AddressToStringExA(&raw const one, 3, 443u16.to_be(), text.as_mut_ptr(), &raw mut length) };
         assert_eq!((status, length), (NtStatus::INVALID_PARAMETER, 12));
     }
 }

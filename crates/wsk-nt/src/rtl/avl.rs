@@ -28,7 +28,8 @@ pub struct RTL_BALANCED_LINKS {
 type Links = *mut RTL_BALANCED_LINKS;
 
 /// DDI: RTL_AVL_COMPARE_ROUTINE: 0 less, 1 greater, 2 equal.
-pub type PRTL_AVL_COMPARE_ROUTINE = Option<unsafe extern "win64" fn(*mut RTL_AVL_TABLE, *mut c_void, *mut c_void) -> i32>;
+pub type PRTL_AVL_COMPARE_ROUTINE =
+    Option<unsafe extern "win64" fn(*mut RTL_AVL_TABLE, *mut c_void, *mut c_void) -> i32>;
 /// DDI: RTL_AVL_ALLOCATE_ROUTINE.
 pub type PRTL_AVL_ALLOCATE_ROUTINE = Option<unsafe extern "win64" fn(*mut RTL_AVL_TABLE, u32) -> *mut c_void>;
 /// DDI: RTL_AVL_FREE_ROUTINE.
@@ -67,10 +68,6 @@ type Table = *mut RTL_AVL_TABLE;
 /// User data lies behind the links.
 fn data(node: Links) -> *mut c_void {
     node.wrapping_add(1).cast()
-}
-
-fn node_of(data: *mut c_void) -> Links {
-    data.cast::<RTL_BALANCED_LINKS>().wrapping_sub(1)
 }
 
 unsafe fn root(table: Table) -> Links {
@@ -182,7 +179,13 @@ unsafe fn rebalance(node: Links) -> Links {
 unsafe fn insert_node(table: Table, node: Links, parent: Links, side: Ordering) {
     // SAFETY: the tree's nodes and a new one.
     unsafe {
-        node.write(RTL_BALANCED_LINKS { Parent: parent, LeftChild: null_mut(), RightChild: null_mut(), Balance: 0, Reserved: [0; 3] });
+        node.write(RTL_BALANCED_LINKS {
+            Parent: parent,
+            LeftChild: null_mut(),
+            RightChild: null_mut(),
+            Balance: 0,
+            Reserved: [0; 3],
+        });
         if side == Ordering::Less {
             (*parent).LeftChild = node;
         } else {
@@ -258,7 +261,8 @@ unsafe fn swap_with_successor(node: Links) {
         while !(*next).LeftChild.is_null() {
             next = (*next).LeftChild;
         }
-        let (parent, right, next_parent, next_right) = ((*node).Parent, (*node).RightChild, (*next).Parent, (*next).RightChild);
+        let (parent, right, next_parent, next_right) =
+            ((*node).Parent, (*node).RightChild, (*next).Parent, (*next).RightChild);
         replace_child(parent, node, next);
         (*next).LeftChild = (*node).LeftChild;
         (*(*next).LeftChild).Parent = next;
@@ -351,7 +355,12 @@ pub(crate) unsafe extern "win64" fn RtlInitializeGenericTableAvl(
 }
 
 /// RtlInsertElementGenericTableAvl: the element in the table, new or there before.
-pub(crate) unsafe extern "win64" fn RtlInsertElementGenericTableAvl(table: Table, buffer: *mut c_void, size: u32, new: *mut u8) -> *mut c_void {
+pub(crate) unsafe extern "win64" fn RtlInsertElementGenericTableAvl(
+    table: Table,
+    buffer: *mut c_void,
+    size: u32,
+    new: *mut u8,
+) -> *mut c_void {
     // SAFETY: the driver's table and element (DDI).
     unsafe {
         let place = search(table, buffer);
@@ -396,7 +405,11 @@ pub(crate) unsafe extern "win64" fn RtlLookupElementGenericTableAvl(table: Table
 }
 
 /// RtlLookupFirstMatchingElementGenericTableAvl: the first of those that compare equal.
-unsafe extern "win64" fn RtlLookupFirstMatchingElementGenericTableAvl(table: Table, buffer: *mut c_void, restart: *mut Links) -> *mut c_void {
+unsafe extern "win64" fn RtlLookupFirstMatchingElementGenericTableAvl(
+    table: Table,
+    buffer: *mut c_void,
+    restart: *mut Links,
+) -> *mut c_void {
     // SAFETY: the driver's table, element and variable.
     unsafe {
         let Ok(mut node) = search(table, buffer) else { return null_mut() };
@@ -412,7 +425,10 @@ unsafe extern "win64" fn RtlLookupFirstMatchingElementGenericTableAvl(table: Tab
 }
 
 /// RtlEnumerateGenericTableWithoutSplayingAvl: after the node that the key holds; the first if it holds NULL.
-pub(crate) unsafe extern "win64" fn RtlEnumerateGenericTableWithoutSplayingAvl(table: Table, restart: *mut Links) -> *mut c_void {
+pub(crate) unsafe extern "win64" fn RtlEnumerateGenericTableWithoutSplayingAvl(
+    table: Table,
+    restart: *mut Links,
+) -> *mut c_void {
     // SAFETY: the driver's table and variable (DDI).
     unsafe {
         let node = if (*restart).is_null() { first(table) } else { successor(table, *restart) };

@@ -24,7 +24,13 @@ fn decode(bytes: &[u8]) -> (Vec<u16>, bool) {
 }
 
 /// RtlUTF8ToUnicodeN: lengths in bytes; without a destination only the length is told.
-pub(crate) unsafe extern "win64" fn RtlUTF8ToUnicodeN(destination: *mut u16, room: u32, actual: *mut u32, source: *const u8, length: u32) -> NtStatus {
+pub(crate) unsafe extern "win64" fn RtlUTF8ToUnicodeN(
+    destination: *mut u16,
+    room: u32,
+    actual: *mut u32,
+    source: *const u8,
+    length: u32,
+) -> NtStatus {
     if source.is_null() {
         return NtStatus::INVALID_PARAMETER_4;
     }
@@ -49,7 +55,13 @@ pub(crate) unsafe extern "win64" fn RtlUTF8ToUnicodeN(destination: *mut u16, roo
 }
 
 /// RtlUnicodeToUTF8N: lengths in bytes; characters are not cut.
-pub(crate) unsafe extern "win64" fn RtlUnicodeToUTF8N(destination: *mut u8, room: u32, actual: *mut u32, source: *const u16, length: u32) -> NtStatus {
+pub(crate) unsafe extern "win64" fn RtlUnicodeToUTF8N(
+    destination: *mut u8,
+    room: u32,
+    actual: *mut u32,
+    source: *const u16,
+    length: u32,
+) -> NtStatus {
     if source.is_null() {
         return NtStatus::INVALID_PARAMETER_4;
     }
@@ -83,14 +95,26 @@ pub(crate) unsafe extern "win64" fn RtlUnicodeToUTF8N(destination: *mut u8, room
 }
 
 /// RtlMultiByteToUnicodeN: what does not fit is left out.
-unsafe extern "win64" fn RtlMultiByteToUnicodeN(destination: *mut u16, room: u32, actual: *mut u32, source: *const u8, length: u32) -> NtStatus {
+unsafe extern "win64" fn RtlMultiByteToUnicodeN(
+    destination: *mut u16,
+    room: u32,
+    actual: *mut u32,
+    source: *const u8,
+    length: u32,
+) -> NtStatus {
     // SAFETY: as declared.
     unsafe { RtlUTF8ToUnicodeN(destination, room, actual, source, length) };
     NtStatus::SUCCESS
 }
 
 /// RtlUnicodeToMultiByteN.
-unsafe extern "win64" fn RtlUnicodeToMultiByteN(destination: *mut u8, room: u32, actual: *mut u32, source: *const u16, length: u32) -> NtStatus {
+unsafe extern "win64" fn RtlUnicodeToMultiByteN(
+    destination: *mut u8,
+    room: u32,
+    actual: *mut u32,
+    source: *const u16,
+    length: u32,
+) -> NtStatus {
     // SAFETY: as declared.
     unsafe { RtlUnicodeToUTF8N(destination, room, actual, source, length) };
     NtStatus::SUCCESS
@@ -106,7 +130,9 @@ unsafe extern "win64" fn RtlMultiByteToUnicodeSize(size: *mut u32, source: *cons
 /// RtlUnicodeToMultiByteSize.
 unsafe extern "win64" fn RtlUnicodeToMultiByteSize(size: *mut u32, source: *const u16, length: u32) -> NtStatus {
     // SAFETY: the driver's variable and buffer.
-    unsafe { size.write(String::from_utf16_lossy(std::slice::from_raw_parts(source, length as usize / 2)).len() as u32) };
+    unsafe {
+        size.write(String::from_utf16_lossy(std::slice::from_raw_parts(source, length as usize / 2)).len() as u32)
+    };
     NtStatus::SUCCESS
 }
 
@@ -128,7 +154,11 @@ fn digits(mut value: u64, base: u32) -> Option<Vec<u16>> {
 }
 
 /// RtlInt64ToUnicodeString.
-pub(crate) unsafe extern "win64" fn RtlInt64ToUnicodeString(value: u64, base: u32, string: *mut UNICODE_STRING) -> NtStatus {
+pub(crate) unsafe extern "win64" fn RtlInt64ToUnicodeString(
+    value: u64,
+    base: u32,
+    string: *mut UNICODE_STRING,
+) -> NtStatus {
     match digits(value, base) {
         // SAFETY: the driver's string (DDI).
         Some(units) => unsafe { write_wide(string, &units, false, false) },
@@ -137,7 +167,11 @@ pub(crate) unsafe extern "win64" fn RtlInt64ToUnicodeString(value: u64, base: u3
 }
 
 /// RtlIntegerToUnicodeString.
-pub(crate) unsafe extern "win64" fn RtlIntegerToUnicodeString(value: u32, base: u32, string: *mut UNICODE_STRING) -> NtStatus {
+pub(crate) unsafe extern "win64" fn RtlIntegerToUnicodeString(
+    value: u32,
+    base: u32,
+    string: *mut UNICODE_STRING,
+) -> NtStatus {
     // SAFETY: the driver's string (DDI).
     unsafe { RtlInt64ToUnicodeString(value.into(), base, string) }
 }
@@ -175,7 +209,11 @@ fn parse(text: impl Iterator<Item = u16>, base: u32) -> Option<u32> {
 }
 
 /// RtlUnicodeStringToInteger.
-pub(crate) unsafe extern "win64" fn RtlUnicodeStringToInteger(string: *const UNICODE_STRING, base: u32, value: *mut u32) -> NtStatus {
+pub(crate) unsafe extern "win64" fn RtlUnicodeStringToInteger(
+    string: *const UNICODE_STRING,
+    base: u32,
+    value: *mut u32,
+) -> NtStatus {
     // SAFETY: the driver's string and variable (DDI).
     unsafe {
         match parse(text::units(string).iter().copied(), base) {

@@ -150,7 +150,15 @@ fn float(out: &mut String, spec: &Spec, value: f64, conversion: char) {
         _ => format!("{magnitude:.precision$}"),
     };
     let body = if conversion.is_ascii_uppercase() { body.to_uppercase() } else { body };
-    let sign = if value.is_sign_negative() { "-" } else if spec.plus { "+" } else if spec.space { " " } else { "" };
+    let sign = if value.is_sign_negative() {
+        "-"
+    } else if spec.plus {
+        "+"
+    } else if spec.space {
+        " "
+    } else {
+        ""
+    };
     pad(out, spec, sign, &body, value.is_finite());
 }
 
@@ -232,7 +240,14 @@ pub(crate) unsafe fn format(format: &[char], arguments: Arguments, wide_format: 
     out
 }
 
-unsafe fn convert(out: &mut String, spec: &Spec, conversion: char, length: Length, arguments: &mut Reader, wide_format: bool) {
+unsafe fn convert(
+    out: &mut String,
+    spec: &Spec,
+    conversion: char,
+    length: Length,
+    arguments: &mut Reader,
+    wide_format: bool,
+) {
     // SAFETY: the caller's promise (all of it).
     unsafe {
         match conversion {
@@ -295,7 +310,12 @@ unsafe fn convert(out: &mut String, spec: &Spec, conversion: char, length: Lengt
     }
 }
 
-unsafe fn counted(buffer: u64, units: usize, spec: &Spec, read: unsafe fn(u64, Option<usize>) -> Vec<char>) -> Vec<char> {
+unsafe fn counted(
+    buffer: u64,
+    units: usize,
+    spec: &Spec,
+    read: unsafe fn(u64, Option<usize>) -> Vec<char>,
+) -> Vec<char> {
     let units = spec.precision.map_or(units, |precision| precision.min(units));
     // SAFETY: the string's buffer and length.
     if units == 0 { Vec::new() } else { unsafe { read(buffer, Some(units)) } }
@@ -349,13 +369,23 @@ unsafe fn into_units(buffer: *mut u16, count: usize, format_string: *const u16, 
 }
 
 /// _vsnprintf.
-pub(crate) unsafe extern "win64" fn _vsnprintf(buffer: *mut u8, count: usize, format: *const u8, arguments: Arguments) -> i32 {
+pub(crate) unsafe extern "win64" fn _vsnprintf(
+    buffer: *mut u8,
+    count: usize,
+    format: *const u8,
+    arguments: Arguments,
+) -> i32 {
     // SAFETY: the driver's.
     unsafe { into_bytes(buffer, count, format, arguments) }
 }
 
 /// _vsnwprintf.
-pub(crate) unsafe extern "win64" fn _vsnwprintf(buffer: *mut u16, count: usize, format: *const u16, arguments: Arguments) -> i32 {
+pub(crate) unsafe extern "win64" fn _vsnwprintf(
+    buffer: *mut u16,
+    count: usize,
+    format: *const u16,
+    arguments: Arguments,
+) -> i32 {
     // SAFETY: the driver's.
     unsafe { into_units(buffer, count, format, arguments) }
 }
@@ -420,7 +450,6 @@ exports! {
     _vsnprintf, _vsnwprintf, vsprintf, vswprintf, _snprintf, _snwprintf, sprintf, swprintf,
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -436,8 +465,14 @@ mod tests {
         assert_eq!(print("%d %i %u", &[-5i64 as u64, 7, u64::MAX]), "-5 7 4294967295");
         assert_eq!(print("[%5d|%-5d|%05d|%+d|% d]", &[42, 42, 42, 42, 42]), "[   42|42   |00042|+42| 42]");
         assert_eq!(print("%x %X %#x %08X %.4x %o", &[0xab, 0xab, 0xab, 0xab, 0xab, 8]), "ab AB 0xab 000000AB 00ab 10");
-        assert_eq!(print("%I64d %I64u %llx %lu %Iu", &[-1i64 as u64, u64::MAX, u64::MAX, u64::MAX, 9]), "-1 18446744073709551615 ffffffffffffffff 4294967295 9");
-        assert_eq!(print("%hd %hhu %I32d %zu", &[0x1_8000, 0x1ff, 0xffff_ffff, 1 << 40]), "-32768 255 -1 1099511627776");
+        assert_eq!(
+            print("%I64d %I64u %llx %lu %Iu", &[-1i64 as u64, u64::MAX, u64::MAX, u64::MAX, 9]),
+            "-1 18446744073709551615 ffffffffffffffff 4294967295 9"
+        );
+        assert_eq!(
+            print("%hd %hhu %I32d %zu", &[0x1_8000, 0x1ff, 0xffff_ffff, 1 << 40]),
+            "-32768 255 -1 1099511627776"
+        );
         assert_eq!(print("%*d|%-*d|%.*d", &[4, 1, 4, 1, 3, 1]), "   1|1   |001");
         assert_eq!(print("%p %%", &[0x1234]), "0000000000001234 %");
     }
@@ -457,7 +492,13 @@ mod tests {
 
     #[test]
     fn floats() {
-        assert_eq!(print("%f %.2f %e %g %g", &[1.5f64.to_bits(), 2.0f64.to_bits(), 12345.0f64.to_bits(), 0.5f64.to_bits(), 1e10f64.to_bits()]), "1.500000 2.00 1.234500e+04 0.5 1e+10");
+        assert_eq!(
+            print(
+                "%f %.2f %e %g %g",
+                &[1.5f64.to_bits(), 2.0f64.to_bits(), 12345.0f64.to_bits(), 0.5f64.to_bits(), 1e10f64.to_bits()]
+            ),
+            "1.500000 2.00 1.234500e+04 0.5 1e+10"
+        );
     }
 
     #[test]

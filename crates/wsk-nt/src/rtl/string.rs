@@ -56,7 +56,10 @@ unsafe extern "win64" fn RtlInitAnsiStringEx(string: *mut STRING, source: *const
 }
 
 /// RtlCopyUnicodeString: as much as fits, with a zero after it if that fits too.
-pub(crate) unsafe extern "win64" fn RtlCopyUnicodeString(destination: *mut UNICODE_STRING, source: *const UNICODE_STRING) {
+pub(crate) unsafe extern "win64" fn RtlCopyUnicodeString(
+    destination: *mut UNICODE_STRING,
+    source: *const UNICODE_STRING,
+) {
     // SAFETY: the driver's strings (DDI).
     unsafe {
         let units = text::units(source);
@@ -82,7 +85,11 @@ unsafe extern "win64" fn RtlCopyString(destination: *mut STRING, source: *const 
 }
 
 /// RtlDuplicateUnicodeString: flag 1 adds a zero, flag 2 allocates for empty strings too.
-unsafe extern "win64" fn RtlDuplicateUnicodeString(flags: u32, source: *const UNICODE_STRING, destination: *mut UNICODE_STRING) -> NtStatus {
+unsafe extern "win64" fn RtlDuplicateUnicodeString(
+    flags: u32,
+    source: *const UNICODE_STRING,
+    destination: *mut UNICODE_STRING,
+) -> NtStatus {
     // SAFETY: the driver's strings (DDI).
     unsafe {
         let units = text::units(source);
@@ -96,13 +103,19 @@ unsafe extern "win64" fn RtlDuplicateUnicodeString(flags: u32, source: *const UN
 }
 
 /// RtlAppendUnicodeStringToString.
-pub(crate) unsafe extern "win64" fn RtlAppendUnicodeStringToString(destination: *mut UNICODE_STRING, source: *const UNICODE_STRING) -> NtStatus {
+pub(crate) unsafe extern "win64" fn RtlAppendUnicodeStringToString(
+    destination: *mut UNICODE_STRING,
+    source: *const UNICODE_STRING,
+) -> NtStatus {
     // SAFETY: the driver's strings (DDI).
     unsafe { append(destination, text::units(source)) }
 }
 
 /// RtlAppendUnicodeToString.
-pub(crate) unsafe extern "win64" fn RtlAppendUnicodeToString(destination: *mut UNICODE_STRING, source: *const u16) -> NtStatus {
+pub(crate) unsafe extern "win64" fn RtlAppendUnicodeToString(
+    destination: *mut UNICODE_STRING,
+    source: *const u16,
+) -> NtStatus {
     // SAFETY: the driver's strings (DDI).
     unsafe { append(destination, text::terminated(source)) }
 }
@@ -129,13 +142,21 @@ fn fold(units: &[u16], ignore_case: u8) -> impl Iterator<Item = u16> + '_ {
 }
 
 /// RtlEqualUnicodeString.
-pub(crate) unsafe extern "win64" fn RtlEqualUnicodeString(a: *const UNICODE_STRING, b: *const UNICODE_STRING, ignore_case: u8) -> u8 {
+pub(crate) unsafe extern "win64" fn RtlEqualUnicodeString(
+    a: *const UNICODE_STRING,
+    b: *const UNICODE_STRING,
+    ignore_case: u8,
+) -> u8 {
     // SAFETY: the driver's strings (DDI).
     unsafe { u8::from(fold(text::units(a), ignore_case).eq(fold(text::units(b), ignore_case))) }
 }
 
 /// RtlCompareUnicodeString.
-pub(crate) unsafe extern "win64" fn RtlCompareUnicodeString(a: *const UNICODE_STRING, b: *const UNICODE_STRING, ignore_case: u8) -> i32 {
+pub(crate) unsafe extern "win64" fn RtlCompareUnicodeString(
+    a: *const UNICODE_STRING,
+    b: *const UNICODE_STRING,
+    ignore_case: u8,
+) -> i32 {
     // SAFETY: the driver's strings (DDI).
     unsafe { compare(text::units(a), text::units(b), ignore_case) }
 }
@@ -149,13 +170,23 @@ fn compare(a: &[u16], b: &[u16], ignore_case: u8) -> i32 {
 }
 
 /// RtlCompareUnicodeStrings: by pointers and units.
-unsafe extern "win64" fn RtlCompareUnicodeStrings(a: *const u16, a_length: usize, b: *const u16, b_length: usize, ignore_case: u8) -> i32 {
+unsafe extern "win64" fn RtlCompareUnicodeStrings(
+    a: *const u16,
+    a_length: usize,
+    b: *const u16,
+    b_length: usize,
+    ignore_case: u8,
+) -> i32 {
     // SAFETY: the driver's strings (DDI).
     unsafe { compare(std::slice::from_raw_parts(a, a_length), std::slice::from_raw_parts(b, b_length), ignore_case) }
 }
 
 /// RtlPrefixUnicodeString.
-pub(crate) unsafe extern "win64" fn RtlPrefixUnicodeString(prefix: *const UNICODE_STRING, string: *const UNICODE_STRING, ignore_case: u8) -> u8 {
+pub(crate) unsafe extern "win64" fn RtlPrefixUnicodeString(
+    prefix: *const UNICODE_STRING,
+    string: *const UNICODE_STRING,
+    ignore_case: u8,
+) -> u8 {
     // SAFETY: the driver's strings (DDI).
     unsafe {
         let (prefix, units) = (text::units(prefix), text::units(string));
@@ -202,7 +233,11 @@ extern "win64" fn RtlUpperChar(byte: u8) -> u8 {
 }
 
 /// RtlUpcaseUnicodeString.
-unsafe extern "win64" fn RtlUpcaseUnicodeString(destination: *mut UNICODE_STRING, source: *const UNICODE_STRING, allocate: u8) -> NtStatus {
+unsafe extern "win64" fn RtlUpcaseUnicodeString(
+    destination: *mut UNICODE_STRING,
+    source: *const UNICODE_STRING,
+    allocate: u8,
+) -> NtStatus {
     irql::at_most(PASSIVE_LEVEL, "RtlUpcaseUnicodeString");
     // SAFETY: the driver's strings (DDI).
     unsafe {
@@ -212,7 +247,11 @@ unsafe extern "win64" fn RtlUpcaseUnicodeString(destination: *mut UNICODE_STRING
 }
 
 /// RtlDowncaseUnicodeString.
-unsafe extern "win64" fn RtlDowncaseUnicodeString(destination: *mut UNICODE_STRING, source: *const UNICODE_STRING, allocate: u8) -> NtStatus {
+unsafe extern "win64" fn RtlDowncaseUnicodeString(
+    destination: *mut UNICODE_STRING,
+    source: *const UNICODE_STRING,
+    allocate: u8,
+) -> NtStatus {
     // SAFETY: the driver's strings (DDI).
     unsafe {
         let units: Vec<u16> = text::units(source).iter().map(|&unit| downcase(unit)).collect();
@@ -221,7 +260,12 @@ unsafe extern "win64" fn RtlDowncaseUnicodeString(destination: *mut UNICODE_STRI
 }
 
 /// Writes a wide result into a string of the driver, or into new pool; with a zero after it where asked for.
-pub(crate) unsafe fn write_wide(destination: *mut UNICODE_STRING, units: &[u16], allocate: bool, add_zero: bool) -> NtStatus {
+pub(crate) unsafe fn write_wide(
+    destination: *mut UNICODE_STRING,
+    units: &[u16],
+    allocate: bool,
+    add_zero: bool,
+) -> NtStatus {
     let needed = (units.len() + usize::from(add_zero)) * 2;
     if needed > 0xfffe {
         return NtStatus::INVALID_PARAMETER_2;
@@ -278,7 +322,11 @@ unsafe fn write_narrow(destination: *mut STRING, bytes: &[u8], allocate: bool) -
 }
 
 /// RtlAnsiStringToUnicodeString, RtlOemStringToUnicodeString.
-pub(crate) unsafe extern "win64" fn RtlAnsiStringToUnicodeString(destination: *mut UNICODE_STRING, source: *const STRING, allocate: u8) -> NtStatus {
+pub(crate) unsafe extern "win64" fn RtlAnsiStringToUnicodeString(
+    destination: *mut UNICODE_STRING,
+    source: *const STRING,
+    allocate: u8,
+) -> NtStatus {
     irql::at_most(PASSIVE_LEVEL, "RtlAnsiStringToUnicodeString");
     // SAFETY: the driver's strings (DDI).
     unsafe {
@@ -291,7 +339,11 @@ pub(crate) unsafe extern "win64" fn RtlAnsiStringToUnicodeString(destination: *m
 }
 
 /// RtlUnicodeStringToAnsiString, RtlUnicodeStringToOemString, RtlUnicodeStringToUTF8String.
-pub(crate) unsafe extern "win64" fn RtlUnicodeStringToAnsiString(destination: *mut STRING, source: *const UNICODE_STRING, allocate: u8) -> NtStatus {
+pub(crate) unsafe extern "win64" fn RtlUnicodeStringToAnsiString(
+    destination: *mut STRING,
+    source: *const UNICODE_STRING,
+    allocate: u8,
+) -> NtStatus {
     irql::at_most(PASSIVE_LEVEL, "RtlUnicodeStringToAnsiString");
     // SAFETY: the driver's strings (DDI).
     unsafe { write_narrow(destination, text::wide(source).as_bytes(), allocate != 0) }
@@ -323,7 +375,12 @@ unsafe extern "win64" fn RtlxUnicodeStringToAnsiSize(source: *const UNICODE_STRI
 }
 
 /// RtlHashUnicodeString: algorithms 0 (default) and 1 (x65599).
-pub(crate) unsafe extern "win64" fn RtlHashUnicodeString(string: *const UNICODE_STRING, ignore_case: u8, algorithm: u32, hash: *mut u32) -> NtStatus {
+pub(crate) unsafe extern "win64" fn RtlHashUnicodeString(
+    string: *const UNICODE_STRING,
+    ignore_case: u8,
+    algorithm: u32,
+    hash: *mut u32,
+) -> NtStatus {
     if string.is_null() || hash.is_null() || algorithm > 1 {
         return NtStatus::INVALID_PARAMETER;
     }
@@ -336,7 +393,11 @@ pub(crate) unsafe extern "win64" fn RtlHashUnicodeString(string: *const UNICODE_
 }
 
 /// RtlFindUnicodeSubstring: NULL if it is not there.
-unsafe extern "win64" fn RtlFindUnicodeSubstring(whole: *const UNICODE_STRING, part: *const UNICODE_STRING, ignore_case: u8) -> *const u16 {
+unsafe extern "win64" fn RtlFindUnicodeSubstring(
+    whole: *const UNICODE_STRING,
+    part: *const UNICODE_STRING,
+    ignore_case: u8,
+) -> *const u16 {
     // SAFETY: the driver's strings.
     unsafe {
         let (whole, part) = (text::units(whole), text::units(part));
@@ -351,7 +412,9 @@ unsafe extern "win64" fn RtlValidateUnicodeString(flags: u32, string: *const UNI
     // SAFETY: the driver's string (DDI).
     let ok = unsafe {
         string.as_ref().is_none_or(|string| {
-            string.Length % 2 == 0 && string.MaximumLength % 2 == 0 && string.Length <= string.MaximumLength
+            string.Length % 2 == 0
+                && string.MaximumLength % 2 == 0
+                && string.Length <= string.MaximumLength
                 && (!string.Buffer.is_null() || string.MaximumLength == 0)
         })
     };

@@ -57,7 +57,12 @@ pub(crate) unsafe extern "win64" fn RtlGetVersion(version: *mut RTL_OSVERSIONINF
 }
 
 /// PsGetVersion.
-unsafe extern "win64" fn PsGetVersion(major: *mut u32, minor: *mut u32, build: *mut u32, text: *mut wsk_abi::io::UNICODE_STRING) -> u8 {
+unsafe extern "win64" fn PsGetVersion(
+    major: *mut u32,
+    minor: *mut u32,
+    build: *mut u32,
+    text: *mut wsk_abi::io::UNICODE_STRING,
+) -> u8 {
     // SAFETY: NULL or the driver's variables (DDI).
     unsafe {
         for (to, value) in [(major, 10), (minor, 0), (build, BUILD)] {
@@ -73,7 +78,11 @@ unsafe extern "win64" fn PsGetVersion(major: *mut u32, minor: *mut u32, build: *
 }
 
 /// RtlVerifyVersionInfo: the conditions are those of VerSetConditionMask, three bits per member.
-unsafe extern "win64" fn RtlVerifyVersionInfo(wanted: *const RTL_OSVERSIONINFOEXW, types: u32, conditions: u64) -> NtStatus {
+unsafe extern "win64" fn RtlVerifyVersionInfo(
+    wanted: *const RTL_OSVERSIONINFOEXW,
+    types: u32,
+    conditions: u64,
+) -> NtStatus {
     // SAFETY: the driver's structure.
     let wanted = unsafe { &*wanted };
     let condition = |bit: u32| (conditions >> (bit * 3)) & 7;

@@ -240,7 +240,8 @@ fn check_slack(block: &Block, freed: Freed) {
     let slack = unsafe { std::slice::from_raw_parts((block.address + block.size) as *const u8, slack) };
     if let Some(at) = slack.iter().position(|&byte| byte != SLACK) {
         let (name, tag) = (block.kind.name(), tag_name(block.tag));
-        let what = format!("a {name} of {} bytes, tag '{tag}', was written to at offset {}", block.size, block.size + at);
+        let what =
+            format!("a {name} of {} bytes, tag '{tag}', was written to at offset {}", block.size, block.size + at);
         verify::violation_by("pool overrun", what, freed.by);
     }
 }
@@ -249,7 +250,11 @@ fn report_bad_free(kind: Kind, address: usize, caller: usize) {
     let name = kind.name();
     match describe_address(address) {
         Some(info) if info.freed.is_some() && info.address == address => {
-            verify::violation_by("double free", format!("{name} at {address:#x} is freed again: {}", info.text), caller);
+            verify::violation_by(
+                "double free",
+                format!("{name} at {address:#x} is freed again: {}", info.text),
+                caller,
+            );
         }
         Some(info) => verify::violation_by("bad free", format!("{address:#x} is no {name}: {}", info.text), caller),
         None => verify::violation_by("bad free", format!("{address:#x} is no {name}"), caller),
@@ -282,7 +287,11 @@ fn info(block: &Block, freed: Option<Freed>, address: usize) -> AddressInfo {
 /// What lies at an address, guard pages and recently freed blocks among it. Never blocks: it serves fault handlers.
 pub fn describe_address(address: usize) -> Option<AddressInfo> {
     let covers = |block: &Block| {
-        let whole = if block.mapped == 0 { block.address..block.address + block.size.max(1) } else { block.base..block.base + block.mapped };
+        let whole = if block.mapped == 0 {
+            block.address..block.address + block.size.max(1)
+        } else {
+            block.base..block.base + block.mapped
+        };
         whole.contains(&address)
     };
     for shard in &LIVE {
@@ -293,7 +302,12 @@ pub fn describe_address(address: usize) -> Option<AddressInfo> {
         }
     }
     let quarantine = QUARANTINE.try_lock()?;
-    quarantine.blocks.iter().rev().find(|(block, _)| covers(block)).map(|(block, freed)| info(block, Some(*freed), address))
+    quarantine
+        .blocks
+        .iter()
+        .rev()
+        .find(|(block, _)| covers(block))
+        .map(|(block, freed)| info(block, Some(*freed), address))
 }
 
 /// What begins at an address, for reports.

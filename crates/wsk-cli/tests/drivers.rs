@@ -1,0 +1,257 @@
+//! Compiled drivers, built by both compilers and run on both transports: the samples of `drivers/`, and one that exercises the
+//! whole interface.
+
+mod support;
+
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+
+use support::{
+    COMPILERS, HANGS, Running, TRANSPORTS, both, build, directory, echoes_datagrams, echoes_many, run, text,
+};
+
+/// Runs `body` for each compiler and transport.
+fn everywhere(source: &str, body: impl Fn(&Path, &str)) {
+    for compiler in COMPILERS {
+        let directory = directory();
+        let driver = build(&directory, source, compiler, &[]);
+        TRANSPORTS.iter().for_each(|transport| body(&driver, transport));
+    }
+}
+
+#[test]
+fn every_slot_and_callback_works_from_a_driver() {
+    everywhere("every_slot.c", |driver, transport| {
+        for irql in ["0", "2"] {
+            let arguments = ["--for", "0", "--verify", "--transport", transport, "--irql", irql];
+            let (output, errors, status) = run(&[driver], &arguments);
+            assert_eq!(status, Some(0), "{transport}, IRQL {irql}:\n{output}{errors}");
+            let last = output.lines().last().expect("a line");
+            let checks = last.trim_start_matches("every_slot: ").split_once(" checks, 0 failed").map(|(n, _)| n);
+            assert!(checks.is_some_and(|n| n.parse::<u32>().expect("a number") > 1000), "{output}");
+        }
+    });
+}
+
+/// A stream echo driver: many clients, resets among them, then a clean unload with nothing leaked, and no access to CR8 that
+/// trapped.
+fn echoes(source: &str) {
+    everywhere(source, |driver, transport| {
+        let running = Running::start(&[driver], &["--verify", "--transport", transport]);
+        echoes_many(running.port(), 40);
+        let (_, errors, status) = running.interrupt();
+        assert_eq!(status, Some(0), "{transport}: {errors}");
+        assert!(errors.contains("0 CR8 accesses trapped"), "{errors}");
+    });
+}
+
+#[test]
+fn echo_by_functions() {
+    echoes("echo_functions.c");
+}
+
+#[test]
+fn echo_by_callbacks() {
+    echoes("echo_callbacks.c");
+}
+
+#[test]
+fn datagram_echo_by_callbacks() {
+    everywhere("udp_echo_callbacks.c", |driver, transport| {
+        let running = Running::start(&[driver], &["--verify", "--transport", transport]);
+        both(running.port()).into_iter().for_each(echoes_datagrams);
+        running.ends_cleanly();
+    });
+}
+
+/// A driver that goes while connections are open aborts them, and leaves nothing behind.
+#[test]
+fn unload_with_open_connections() {
+    for source in ["echo_functions.c", "echo_callbacks.c"] {
+        everywhere(source, |driver, transport| {
+            let running = Running::start(&[driver], &["--verify", "--transport", transport]);
+            let port = running.port();
+            let mut peers: Vec<TcpStream> =
+                (0..10).map(|at| TcpStream::connect(both(port)[at % 2]).expect("accepted")).collect();
+            for peer in &mut peers {
+                use std::io::Write;
+                peer.set_read_timeout(Some(HANGS)).expect("a timeout");
+                peer.write_all(b"here").expect("sent");
+                let mut echo = [0; 4];
+                peer.read_exact(&mut echo).expect("the echo: the connection is the driver's");
+            }
+            running.ends_cleanly();
+            for mut peer in peers {
+                let end = peer.read(&mut [0; 16]);
+                assert!(end.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset), "{end:?}");
+            }
+        });
+    }
+}
+
+/// A connection from a local port of the wanted kind; `None` if the listener refused it.
+fn from_port(port: u16, wanted: impl Fn(u16) -> bool) -> Option<String> {
+    loop {
+        let Ok(mut stream) = TcpStream::connect(both(port)[0]) else { return None };
+        if wanted(stream.local_addr().expect("bound").port()) {
+            stream.set_read_timeout(Some(HANGS)).expect("a timeout");
+            let mut greeting = String::new();
+            return stream.read_to_string(&mut greeting).is_ok().then_some(greeting);
+        }
+    }
+}
+
+#[test]
+fn conditional_accept_refuses_accepts_and_thinks() {
+    everywhere("conditional_accept.c", |driver, transport| {
+        let running = Running::start(&[driver], &["--verify", "--transport", transport]);
+        let port = running.port();
+        assert_eq!(from_port(port, |from| from % 2 == 1).as_deref(), Some("welcome\n"));
+        assert_eq!(from_port(port, |from| from % 4 == 2).as_deref(), Some("welcome\n"));
+        assert_eq!(from_port(port, |from| from % 4 == 0), None);
+        let (lines, errors, status) = running.interrupt();
+        assert_eq!(status, Some(0), "{errors}");
+        for said in ["accepted a peer", "thinking about a peer", "decided: accepted", "refused a peer"] {
+            assert!(lines.iter().any(|line| line.contains(said)), "{said}: {lines:?}");
+        }
+    });
+}
+
+#[test]
+fn ioctl_client_is_controlled_from_the_command_line() {
+    everywhere("ioctl_client.c", |driver, transport| {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let server = TcpListener::bind(address).expect("a server");
+            let peer = server.local_addr().expect("bound");
+            let echo = std::thread::spawn(move || {
+                let (mut stream, _) = server.accept().expect("a client");
+                let mut received = [0; 5];
+                stream.read_exact(&mut received).expect("five bytes");
+                std::io::Write::write_all(&mut stream, &received).expect("sent");
+                stream.read(&mut received).unwrap_or(0)
+            });
+            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            let connect = format!("0x222000={}", hex(peer.to_string().as_bytes()));
+            let send = format!("0x222004={}", hex(b"hello"));
+            let device = r"\DosDevices\WskClient";
+            let (output, errors, status) = run(
+                &[driver],
+                &[
+                    "--for",
+                    "0",
+                    "--verify",
+                    "--transport",
+                    transport,
+                    "--ioctl",
+                    device,
+                    &connect,
+                    "--ioctl",
+                    device,
+                    &send,
+                    "--ioctl",
+                    device,
+                    "0x222008",
+                    "--ioctl",
+                    device,
+                    "0x22200c",
+                    "--ioctl",
+                    device,
+                    "0x222004=00",
+                ],
+            );
+            assert_eq!(status, Some(0), "{output}{errors}");
+            let answers: Vec<&str> = output.lines().filter(|line| line.starts_with(device)).collect();
+            assert_eq!(answers.len(), 5, "{output}");
+            assert!(answers[..4].iter().all(|line| line.contains("STATUS_SUCCESS")), "{answers:?}");
+            assert!(answers[2].ends_with(&hex(b"hello")), "{answers:?}");
+            assert!(answers[4].contains("STATUS_INVALID_DEVICE_STATE"), "{answers:?}");
+            assert_eq!(echo.join().expect("the server ends"), 0, "the connection ends");
+        }
+    });
+}
+
+#[test]
+fn drivers_find_each_other_through_the_nmr_in_any_order() {
+    for compiler in COMPILERS {
+        let directory = directory();
+        let provider = build(&directory, "nmr_provider.c", compiler, &[]);
+        let client = build(&directory, "nmr_client.c", compiler, &[]);
+        for order in [[&provider, &client], [&client, &provider]] {
+            let drivers: Vec<&Path> = order.iter().map(|path| path.as_path()).collect();
+            let (output, errors, status) = run(&drivers, &["--for", "0", "--verify"]);
+            assert_eq!(status, Some(0), "{output}{errors}");
+            for line in [
+                "nmr_provider: a client attached",
+                "nmr_client: told that the sum is 5",
+                "nmr_client: 2 + 3 = 5",
+                "nmr_client: detached",
+            ] {
+                assert!(output.lines().any(|printed| printed == line), "{line}:\n{output}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_three_functions_of_the_introduction() {
+    everywhere("event_control.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--verify", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        let said: Vec<&str> = output.lines().filter_map(|line| line.strip_prefix("event_control: ")).collect();
+        let expected = [
+            "receive callback: 5 bytes",
+            "disconnect callback: graceful",
+            "enable disconnect and receive: 0x00000000",
+            "disconnect callback: off",
+            "disable disconnect: 0x00000000",
+            "receive-from callback: 5 bytes",
+            "static callbacks: 0x00000000",
+        ];
+        assert_eq!(said, expected);
+    });
+}
+
+#[test]
+fn the_registry_file_gives_the_port() {
+    let directory = directory();
+    let driver = build(&directory, "echo_callbacks.c", "gcc", &[]);
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr()).expect("a free port");
+    let registry = directory.path().join("echo.reg");
+    let key = r"HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\echo_callbacks";
+    let content =
+        format!("Windows Registry Editor Version 5.00\r\n\r\n[{key}]\r\n\"Port\"=dword:{:08x}\r\n", free.port());
+    std::fs::write(&registry, content).expect("written");
+    let running = Running::start(&[&driver], &["--verify", "--reg", &registry.to_string_lossy()]);
+    assert_eq!(running.port(), free.port());
+    running.ends_cleanly();
+    let (_, errors, status) = run(&[&driver], &["--for", "0", "--reg", "/nonexistent.reg"]);
+    assert_eq!(status, Some(2), "{errors}");
+}
+
+#[test]
+fn sources_are_compiled_and_run_at_once() {
+    let source = support::root().join("drivers/echo_functions.c");
+    let running = Running::start(&[&source], &["--verify"]);
+    echoes_many(running.port(), 4);
+    running.ends_cleanly();
+}
+
+#[test]
+fn gdb_gets_the_symbols_of_a_running_driver() {
+    let directory = directory();
+    for compiler in COMPILERS {
+        let driver = build(&directory, "echo_callbacks.c", compiler, &[]);
+        let (_, errors, status) = run(&[&driver], &["--for", "0", "--debugger"]);
+        assert_eq!(status, Some(0), "{errors}");
+        let line = errors.lines().find(|line| line.contains("add-symbol-file")).expect("the line for gdb");
+        let command = line.split("-ex '").find_map(|part| part.strip_prefix("add-symbol-file")).expect("the command");
+        let command = format!("add-symbol-file{}", command.trim_end_matches('\'').trim_end().trim_end_matches('\''));
+        let gdb = std::process::Command::new("gdb")
+            .args(["-batch", "-nx", "-ex", &command, "-ex", "info line AcceptEvent", "-ex", "info address Unload"])
+            .output()
+            .expect("gdb is installed: apt install gdb");
+        let said = text(&gdb.stdout);
+        assert!(said.contains("echo_callbacks.c") && said.contains("\"Unload\" is"), "{said}{}", text(&gdb.stderr));
+    }
+}

@@ -1,0 +1,128 @@
+/*
+ * planted.c: drivers with a mistake each, chosen by a macro, to see that the mistake is reported.
+ */
+#include "common.h"
+
+static void NTAPI Unload(PDRIVER_OBJECT DriverObject)
+{
+    (void)DriverObject;
+}
+
+#if defined(NULL_DEREFERENCE)
+static __attribute__((noinline)) int ReadThrough(volatile int *Pointer)
+{
+    return *Pointer;
+}
+
+static __attribute__((noinline)) int Middle(volatile int *Pointer)
+{
+    return ReadThrough(Pointer) + 1;
+}
+#endif
+
+#if defined(WAIT_IN_CALLBACK)
+static REQUEST Inner;
+
+static NTSTATUS WSKAPI ReceiveFromEvent(PVOID SocketContext, ULONG Flags, PWSK_DATAGRAM_INDICATION DataIndication)
+{
+    LARGE_INTEGER soon = {.QuadPart = -10000};
+    KEVENT never;
+
+    (void)SocketContext;
+    (void)Flags;
+    if (DataIndication == NULL)
+        return STATUS_SUCCESS;
+    KeInitializeEvent(&never, NotificationEvent, FALSE);
+    KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, &soon);
+    KeSetEvent(&Inner.Done, IO_NO_INCREMENT, FALSE);
+    return STATUS_SUCCESS;
+}
+
+static const WSK_CLIENT_DATAGRAM_DISPATCH Dispatch = {ReceiveFromEvent};
+#endif
+
+static __attribute__((noinline)) void MakeMistake(void)
+{
+#if defined(POOL_LEAK)
+    volatile PVOID block = ExAllocatePoolWithTag(NonPagedPoolNx, 123, 'kaeL');
+    (void)block;
+#elif defined(IRP_LEAK)
+    volatile PIRP irp = IoAllocateIrp(2, FALSE);
+    (void)irp;
+#elif defined(MDL_LEAK)
+    static UCHAR bytes[100];
+    volatile PMDL mdl = IoAllocateMdl(bytes, sizeof bytes, FALSE, FALSE, NULL);
+    (void)mdl;
+#elif defined(USE_AFTER_FREE)
+    volatile PUCHAR block = ExAllocatePoolWithTag(NonPagedPoolNx, 200, 'eerF');
+    ExFreePoolWithTag((PVOID)block, 'eerF');
+    block[10] = 1;
+#elif defined(DOUBLE_FREE)
+    PUCHAR block = ExAllocatePoolWithTag(NonPagedPoolNx, 200, 'lbuD');
+    ExFreePoolWithTag(block, 'lbuD');
+    ExFreePoolWithTag(block, 'lbuD');
+#elif defined(OVERRUN)
+    volatile PUCHAR block = ExAllocatePoolWithTag(NonPagedPoolNx, 4096, 'revO');
+    block[4096] = 1;
+    ExFreePoolWithTag((PVOID)block, 'revO');
+#elif defined(NULL_DEREFERENCE)
+    DbgPrint("%d\n", Middle(NULL));
+#elif defined(WRONG_IRQL)
+    KIRQL irql;
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    KeWaitForSingleObject(&(KEVENT){{0}}, Executive, KernelMode, FALSE, &(LARGE_INTEGER){.QuadPart = -1});
+    KeLowerIrql(irql);
+#elif defined(IRP_FREED_TWICE)
+    PIRP irp = IoAllocateIrp(1, FALSE);
+    IoFreeIrp(irp);
+    IoFreeIrp(irp);
+#elif defined(SOCKET_LEAK)
+    PWSK_SOCKET socket;
+    if (NT_SUCCESS(Attach()))
+        SocketCreate(AF_INET, SOCK_STREAM, IPPROTO_TCP, WSK_FLAG_LISTEN_SOCKET, NULL, NULL, &socket);
+#elif defined(CLOSED_SOCKET)
+    PWSK_SOCKET socket;
+    if (NT_SUCCESS(Attach()) &&
+        NT_SUCCESS(SocketCreate(AF_INET, SOCK_STREAM, IPPROTO_TCP, WSK_FLAG_LISTEN_SOCKET, NULL, NULL, &socket))) {
+        const WSK_PROVIDER_BASIC_DISPATCH *dispatch = (const WSK_PROVIDER_BASIC_DISPATCH *)socket->Dispatch;
+        REQUEST request;
+        SocketClose(socket);
+        RequestCreate(&request);
+        RequestWait(&request, dispatch->WskCloseSocket(socket, RequestIrp(&request)));
+        RequestFree(&request);
+        Detach();
+    }
+#elif defined(WAIT_IN_CALLBACK)
+    PWSK_PROVIDER_DATAGRAM_DISPATCH dispatch;
+    SOCKADDR_IN address = {AF_INET};
+    WSK_BUF nothing = {NULL, 0, 0};
+    PWSK_SOCKET socket;
+    REQUEST request;
+    address.sin_addr.S_un.S_addr = 0x0100007f;
+    if (!NT_SUCCESS(Attach()) || !RequestCreate(&request) || !RequestCreate(&Inner) ||
+        !NT_SUCCESS(
+            SocketCreate(AF_INET, SOCK_DGRAM, IPPROTO_UDP, WSK_FLAG_DATAGRAM_SOCKET, NULL, &Dispatch, &socket)))
+        return;
+    dispatch = (PWSK_PROVIDER_DATAGRAM_DISPATCH)socket->Dispatch;
+    RequestWait(&request, dispatch->WskBind(socket, (PSOCKADDR)&address, 0, RequestIrp(&request)));
+    RequestWait(&request, dispatch->WskGetLocalAddress(socket, (PSOCKADDR)&address, RequestIrp(&request)));
+    SocketEvents(socket, WSK_EVENT_RECEIVE_FROM);
+    RequestWait(&request, dispatch->WskSendTo(socket, &nothing, 0, (PSOCKADDR)&address, 0, NULL, RequestIrp(&request)));
+    KeWaitForSingleObject(&Inner.Done, Executive, KernelMode, FALSE, NULL);
+    SocketClose(socket);
+    RequestFree(&request);
+    RequestFree(&Inner);
+    Detach();
+#endif
+}
+
+NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
+    (void)RegistryPath;
+    DriverObject->DriverUnload = Unload;
+#if defined(REFUSE)
+    return STATUS_DEVICE_NOT_READY;
+#endif
+    MakeMistake();
+    return STATUS_SUCCESS;
+}
