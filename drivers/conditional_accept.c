@@ -3,7 +3,7 @@
  * accepts some, and thinks about the rest.
  *
  * The rule, by the peer's port: divisible by 4 is refused, odd is accepted, the others are decided later by a thread. Who is
- * accepted gets a greeting, and is closed.
+ * accepted gets a greeting and the end of the stream.
  */
 #include "common.h"
 
@@ -88,11 +88,29 @@ static NTSTATUS WSKAPI AbortEvent(PVOID SocketContext, PWSK_INSPECT_ID InspectID
 
 /* ---- who was accepted ---- */
 
-static NTSTATUS NTAPI Disconnected(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+static NTSTATUS NTAPI PeerEnded(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
 {
     (void)DeviceObject;
     (void)Irp;
     ConnectionDrop((CONNECTION *)Context);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static NTSTATUS NTAPI Greeted(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    CONNECTION *connection = (CONNECTION *)Context;
+    PWSK_PROVIDER_CONNECTION_DISPATCH dispatch = (PWSK_PROVIDER_CONNECTION_DISPATCH)connection->Socket->Dispatch;
+    WSK_BUF nothing = {NULL, 0, 0};
+
+    (void)DeviceObject;
+    if (!NT_SUCCESS(Irp->IoStatus.Status)) {
+        ConnectionDrop(connection);
+        return STATUS_MORE_PROCESSING_REQUIRED;
+    }
+    /* A close before the peer's own end would reset the connection: discard what it still sends. */
+    IoReuseIrp(Irp, STATUS_UNSUCCESSFUL);
+    IoSetCompletionRoutine(Irp, PeerEnded, connection, TRUE, TRUE, TRUE);
+    dispatch->WskReceive(connection->Socket, &nothing, WSK_FLAG_DRAIN, Irp);
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
@@ -126,7 +144,7 @@ static NTSTATUS WSKAPI AcceptEvent(
     last.Length = sizeof greeting - 1;
     dispatch = (PWSK_PROVIDER_CONNECTION_DISPATCH)AcceptSocket->Dispatch;
     IoReuseIrp(connection->Irp, STATUS_UNSUCCESSFUL);
-    IoSetCompletionRoutine(connection->Irp, Disconnected, connection, TRUE, TRUE, TRUE);
+    IoSetCompletionRoutine(connection->Irp, Greeted, connection, TRUE, TRUE, TRUE);
     dispatch->WskDisconnect(AcceptSocket, &last, 0, connection->Irp);
     return STATUS_SUCCESS;
 }

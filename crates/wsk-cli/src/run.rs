@@ -94,6 +94,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let requests = requests(&args.ioctl)?;
     let built = tempfile::tempdir().map_err(|e| Failure::new(format!("no temporary directory: {e}"), "set TMPDIR"))?;
     let files = compile(args, built.path())?;
+    if let Some(path) = &args.reg {
+        wsk_nt::zw::registry::load_reg_file(path).map_err(|error| {
+            Failure::new(format!("{}: {error}", path.display()), "name a .reg file as regedit exports it (version 5.00)")
+        })?;
+    }
     if args.verify {
         verify::enable();
     }

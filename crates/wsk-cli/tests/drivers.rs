@@ -4,9 +4,10 @@
 mod support;
 
 use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
+use socket2::{Domain, Socket, Type};
 use support::{
     COMPILERS, HANGS, Running, TRANSPORTS, both, build, directory, echoes_datagrams, echoes_many, run, text,
 };
@@ -92,14 +93,16 @@ fn unload_with_open_connections() {
 
 /// A connection from a local port of the wanted kind; `None` if the listener refused it.
 fn from_port(port: u16, wanted: impl Fn(u16) -> bool) -> Option<String> {
-    loop {
-        let Ok(mut stream) = TcpStream::connect(both(port)[0]) else { return None };
-        if wanted(stream.local_addr().expect("bound").port()) {
-            stream.set_read_timeout(Some(HANGS)).expect("a timeout");
-            let mut greeting = String::new();
-            return stream.read_to_string(&mut greeting).is_ok().then_some(greeting);
-        }
-    }
+    // Above what the kernel hands out by itself.
+    let free = (61_000..65_000).filter(|from| wanted(*from)).find_map(|from| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, from)).into()).is_ok().then_some(socket)
+    });
+    let socket = free.expect("a free port");
+    socket.set_read_timeout(Some(HANGS)).expect("a timeout");
+    socket.connect(&both(port)[0].into()).ok()?;
+    let mut greeting = String::new();
+    TcpStream::from(socket).read_to_string(&mut greeting).is_ok().then_some(greeting)
 }
 
 #[test]
