@@ -53,5 +53,6 @@ pub(crate) fn bad_memory(address: u64, how: &str, rip: usize) -> Option<String> 
         None => ("pool overrun", format!("the driver {how} {}; allocated in {}", info.text, by(info.allocated_by))),
     };
     verify::violation_by(rule, what.clone(), rip);
+    crate::report::follows_violation();
     Some(format!("{rule}: {what}"))
 }

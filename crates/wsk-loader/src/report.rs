@@ -18,6 +18,16 @@ use wsk_nt::verify::Violation;
 use crate::symbol;
 use crate::unwind::dispatch::Unhandled;
 
+/// The exit status of a bug check: 3, or 4 if it is the verifier's own, of a violation it has reported.
+static STATUS: AtomicI32 = AtomicI32::new(3);
+
+/// The bug check that follows is the end of a violation, which decides the exit status if the verifier is on.
+pub(crate) fn follows_violation() {
+    if wsk_nt::verify::is_on() {
+        STATUS.store(4, Ordering::Relaxed);
+    }
+}
+
 /// KMODE_EXCEPTION_NOT_HANDLED.
 pub(crate) const EXCEPTION_NOT_HANDLED: u32 = 0x1E;
 
@@ -166,7 +176,7 @@ fn thread_id() -> i32 {
 fn end() -> ! {
     let _ = std::io::stdout().flush();
     // SAFETY: ends the process.
-    unsafe { libc::_exit(3) }
+    unsafe { libc::_exit(STATUS.load(Ordering::Relaxed)) }
 }
 
 fn registers(text: &mut String, context: &CONTEXT) {

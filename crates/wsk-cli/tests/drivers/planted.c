@@ -68,9 +68,12 @@ static __attribute__((noinline)) void MakeMistake(void)
 #elif defined(NULL_DEREFERENCE)
     DbgPrint("%d\n", Middle(NULL));
 #elif defined(WRONG_IRQL)
+    LARGE_INTEGER soon = {.QuadPart = -10};
+    KEVENT never;
     KIRQL irql;
+    KeInitializeEvent(&never, NotificationEvent, FALSE);
     KeRaiseIrql(DISPATCH_LEVEL, &irql);
-    KeWaitForSingleObject(&(KEVENT){{0}}, Executive, KernelMode, FALSE, &(LARGE_INTEGER){.QuadPart = -1});
+    KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, &soon);
     KeLowerIrql(irql);
 #elif defined(IRP_FREED_TWICE)
     PIRP irp = IoAllocateIrp(1, FALSE);
