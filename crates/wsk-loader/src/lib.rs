@@ -16,8 +16,23 @@
 //!
 //! Several drivers live in one process; each may import from those loaded before it. The drivers are native code: they can
 //! write anywhere in the process, so run what you would run in your kernel, no less trusted.
+//!
+//! What is not here, or otherwise than on Windows:
+//! - an exception cannot cross OpenWSK: a callback's exception that only a `__try` around the call would take is a bug check, and
+//!   so is a fault in OpenWSK itself, except in its memory routines (memcpy and its kin), which fault as if inline;
+//! - after a breakpoint or EXCEPTION_CONTINUE_EXECUTION the upper halves of the YMM registers are lost;
+//! - page faults at DISPATCH_LEVEL and at kernel addresses are bug checks even under `__try`, as there;
+//! - thread-local storage, 32-bit and ARM images, and images without relocations are refused.
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+
+/// A line on stderr, for reports: an error there (a pipe that nobody reads) must not be another failure.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
 
 mod context;
 mod cookie;

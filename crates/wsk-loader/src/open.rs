@@ -16,7 +16,7 @@ const LINES: usize = 40;
 /// Prints which drivers were loaded and what they had open, for the report.
 pub(crate) fn print() {
     for module in module::all() {
-        eprintln!("loaded: {} at {:#x} to {:#x}", module.name, module.range().start, module.range().end);
+        say!("loaded: {} at {:#x} to {:#x}", module.name, module.range().start, module.range().end);
     }
     let (sender, receiver) = mpsc::channel();
     let asking = std::thread::Builder::new().name("report".into()).spawn(move || {
@@ -31,13 +31,13 @@ pub(crate) fn print() {
     match asking.ok().and_then(|_| receiver.recv_timeout(PATIENCE).ok()) {
         Some(lines) => {
             for line in lines.iter().take(LINES) {
-                eprintln!("open: {line}");
+                say!("open: {line}");
             }
             if lines.len() > LINES {
-                eprintln!("open: and {} more", lines.len() - LINES);
+                say!("open: and {} more", lines.len() - LINES);
             }
         }
-        None => eprintln!("open: unknown, the executive was stopped in the middle of something"),
+        None => say!("open: unknown, the executive was stopped in the middle of something"),
     }
 }
 

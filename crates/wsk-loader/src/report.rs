@@ -9,14 +9,17 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use wsk_abi::NtStatus;
 use wsk_nt::bug_check::{BugCheck, stop};
 use wsk_nt::ke::context::{CONTEXT, EXCEPTION_RECORD};
+use wsk_nt::rtl::memory;
 use wsk_nt::verify::Violation;
 
-use crate::symbol;
 use crate::unwind::dispatch::Unhandled;
+use crate::{module, symbol};
 
 /// The exit status of a bug check: 3, or 4 if it is the verifier's own, of a violation it has reported.
 static STATUS: AtomicI32 = AtomicI32::new(3);
@@ -27,6 +30,9 @@ pub(crate) fn follows_violation() {
         STATUS.store(4, Ordering::Relaxed);
     }
 }
+
+/// How long stdout is waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// KMODE_EXCEPTION_NOT_HANDLED.
 pub(crate) const EXCEPTION_NOT_HANDLED: u32 = 0x1E;
@@ -49,8 +55,15 @@ pub(crate) fn unhandled(why: Unhandled, record: *const EXCEPTION_RECORD, context
     // SAFETY: of the exception that is being dispatched.
     let record = unsafe { &*record };
     let access = |index: usize| record.ExceptionInformation[index] as u64;
-    let mut what = describe_exception(record);
+    // SAFETY: as above.
+    let rip = unsafe { (*context).Rip } as usize;
+    let in_driver = module::covers(rip) || memory::leaf_routines().contains(&rip);
+    let mut what = describe_exception(
+        record,
+        if in_driver || record.ExceptionInformation[1] == rip { "the driver" } else { "OpenWSK" },
+    );
     what += match why {
+        Unhandled::NoHandler if !in_driver => ", in a call of the driver",
         Unhandled::NoHandler => ", and no __except of the driver takes it",
         Unhandled::BadStack => ", and the stack cannot be unwound",
     };
@@ -59,7 +72,7 @@ pub(crate) fn unhandled(why: Unhandled, record: *const EXCEPTION_RECORD, context
 }
 
 /// An exception in words.
-pub(crate) fn describe_exception(record: &EXCEPTION_RECORD) -> String {
+fn describe_exception(record: &EXCEPTION_RECORD, who: &str) -> String {
     let status = NtStatus(record.ExceptionCode);
     if status == NtStatus::ACCESS_VIOLATION && record.NumberParameters >= 2 {
         let how = match record.ExceptionInformation[0] {
@@ -67,7 +80,7 @@ pub(crate) fn describe_exception(record: &EXCEPTION_RECORD) -> String {
             1 => "writes",
             _ => "executes",
         };
-        return format!("access violation: the driver {how} {:#x}", record.ExceptionInformation[1]);
+        return format!("access violation: {who} {how} {:#x}", record.ExceptionInformation[1]);
     }
     format!("exception {status}")
 }
@@ -131,7 +144,7 @@ pub(crate) fn reporter(check: &BugCheck) {
     match REPORTING.compare_exchange(0, thread, Ordering::SeqCst, Ordering::SeqCst) {
         Ok(_) => {}
         Err(first) if first == thread => {
-            eprintln!("*** and while reporting that: {}", check.what);
+            say!("*** and while reporting that: {}", check.what);
             end();
         }
         // Another thread ends the process.
@@ -148,7 +161,7 @@ pub(crate) fn reporter(check: &BugCheck) {
         code_name(check.code)
     );
     let _ = writeln!(text, "    {}", check.what);
-    eprint!("{text}");
+    say!("{}", text.trim_end_matches('\n'));
     text.clear();
     if check.caller != 0 {
         let _ = writeln!(text, "    at {}", symbol::describe(check.caller));
@@ -161,8 +174,8 @@ pub(crate) fn reporter(check: &BugCheck) {
     if let Some(context) = context {
         registers(&mut text, context);
     }
-    eprint!("{text}");
-    eprintln!("backtrace:");
+    say!("{}", text.trim_end_matches('\n'));
+    say!("backtrace:");
     backtrace::print(context, check.caller);
     crate::open::print();
     end()
@@ -174,7 +187,15 @@ fn thread_id() -> i32 {
 }
 
 fn end() -> ! {
-    let _ = std::io::stdout().flush();
+    // Not on this thread: another may hold the lock of stdout for ever.
+    let (sender, receiver) = mpsc::channel();
+    let flushing = std::thread::Builder::new().name("flush".into()).spawn(move || {
+        let _ = std::io::stdout().flush();
+        let _ = sender.send(());
+    });
+    if flushing.is_ok() {
+        let _ = receiver.recv_timeout(PATIENCE);
+    }
     // SAFETY: ends the process.
     unsafe { libc::_exit(STATUS.load(Ordering::Relaxed)) }
 }
@@ -199,9 +220,9 @@ fn registers(text: &mut String, context: &CONTEXT) {
 /// The listener of [`wsk_nt::verify`]: one line per violation, with the function it happened in.
 pub(crate) fn violation(violation: &Violation) {
     if violation.caller == 0 {
-        eprintln!("violation: {}: {}", violation.rule, violation.what);
+        say!("violation: {}: {}", violation.rule, violation.what);
     } else {
         let at = symbol::describe_caller(violation.caller);
-        eprintln!("violation: {}: {} (in {at})", violation.rule, violation.what);
+        say!("violation: {}: {} (in {at})", violation.rule, violation.what);
     }
 }

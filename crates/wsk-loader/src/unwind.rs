@@ -5,6 +5,8 @@ pub(crate) mod dispatch;
 mod epilogue;
 pub(crate) mod handler;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 pub(crate) mod virtual_unwind;
 pub(crate) mod walk;
 

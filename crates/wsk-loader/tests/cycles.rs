@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Clang, Gcc, build, bytes};
+use common::{Clang, Gcc, build, bytes, footprint};
 use wsk_abi::NtStatus;
 use wsk_loader::{LoadOptions, Loader};
 use wsk_nt::export::{Export, Kind};
@@ -13,14 +13,6 @@ extern "win64" fn report(value: i32) -> i32 {
 }
 
 static OWN: [Export; 1] = [Export { name: "TestReport", address: report as *const (), kind: Kind::Function }];
-
-/// Mappings, and resident memory in KiB.
-fn footprint() -> (usize, usize) {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    (maps, resident.trim().trim_end_matches(" kB").parse().unwrap())
-}
 
 #[test]
 fn a_thousand_cycles() {

@@ -99,6 +99,36 @@ fn imports_by_ordinal() {
 }
 
 #[test]
+fn delay_loaded_imports() {
+    let _alone = alone();
+    let from: &[(&str, &[&str])] = &[("library.sys", &["LibraryAnswer", "LibraryOther"])];
+    let user = bytes(&build_with("user", Clang, &["-DDELAYED", "/delayload:library.sys"], from));
+    let loader = loader();
+    let error = loader.load("user.sys", &user, &LoadOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("library.sys!LibraryAnswer"), "{error}");
+    let mut library = loader.load("library.sys", &bytes(&build("library", Clang)), &LoadOptions::default()).unwrap();
+    let mut driver = loader.load("user.sys", &user, &LoadOptions::default()).unwrap();
+    assert_eq!((library.start(), driver.start()), (NtStatus::SUCCESS, NtStatus::SUCCESS));
+    driver.unload().unwrap();
+    library.unload().unwrap();
+}
+
+#[test]
+fn forwarded_exports() {
+    let _alone = alone();
+    let library = build_with("library", Clang, &["/export:TestReport=ntoskrnl.TestReport"], &[]);
+    let user = bytes(&build_with("plain", Clang, &["-DFORWARDED"], &[("library.sys", &["TestReport"])]));
+    let loader = loader();
+    let mut library = loader.load("library.sys", &bytes(&library), &LoadOptions::default()).unwrap();
+    let import = &loader.imports_of(&user).unwrap()[0];
+    assert_eq!((import.dll.as_str(), &import.binding), ("library.sys", &Binding::Function));
+    let mut driver = loader.load("user.sys", &user, &LoadOptions::default()).unwrap();
+    assert_eq!((library.start(), driver.start()), (NtStatus::SUCCESS, NtStatus::SUCCESS));
+    driver.unload().unwrap();
+    library.unload().unwrap();
+}
+
+#[test]
 fn missing_imports_are_listed() {
     let _alone = alone();
     let loader = loader();

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
-use common::{Clang, Gcc, bug_check, build, build_with, bytes, child, is_child, load};
+use common::{Clang, Gcc, bug_check, build, build_with, bytes, child, ends, is_child, load};
 use wsk_abi::NtStatus;
 use wsk_loader::{LoadOptions, Loader};
 use wsk_nt::export::{Export, Kind};
@@ -76,7 +76,8 @@ fn the_driver_stops_the_system() {
 
 #[test]
 fn use_after_free() {
-    let report = bug_check("use_after_free", || {
+    // With the verifier on, a violation decides the exit status.
+    let report = ends("use_after_free", 4, || {
         verify::enable();
         CASE.store(2, Ordering::SeqCst);
         load(&loader(), &build("trouble", Gcc)).start();
@@ -111,6 +112,15 @@ fn a_system_thread_faults() {
 #[test]
 fn a_panic_of_openwsk() {
     stops("a_panic_of_openwsk", 5, &["a mistake of OpenWSK", "OpenWSK itself failed", "!DriverEntry+"]);
+}
+
+#[test]
+fn a_bad_pointer_given_to_openwsk() {
+    stops(
+        "a_bad_pointer_given_to_openwsk",
+        7,
+        &["access violation: OpenWSK writes 0x1", "in a call of the driver", "!DriverEntry+", "(trouble.c:"],
+    );
 }
 
 #[test]

@@ -5,8 +5,9 @@ mod common;
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use common::{Clang, bug_check, build, load};
+use common::{Clang, bug_check, build_with, load};
 use wsk_abi::NtStatus;
 use wsk_loader::Loader;
 use wsk_nt::export::{Export, Kind};
@@ -48,7 +49,18 @@ fn run(case: i32) -> NtStatus {
 fn run_of(driver: &str, case: i32) -> NtStatus {
     CASE.store(case, Ordering::SeqCst);
     let loader = Loader::new(OWN.iter().chain(wsk_nt::export::all()));
-    load(&loader, &build(driver, Clang)).start()
+    // Frames without and with a frame register, leaf functions that are inlined and that are not.
+    let mut status = NtStatus::SUCCESS;
+    for flags in [&["-O0"][..], &["-O2"], &["-Os", "-fno-omit-frame-pointer"]] {
+        REACHED.lock().unwrap().clear();
+        let started = Instant::now();
+        status = load(&loader, &build_with(driver, Clang, flags, &[])).start();
+        println!("{driver} {case} {flags:?}: {status} after {:?}", started.elapsed());
+        if !status.is_success() {
+            break;
+        }
+    }
+    status
 }
 
 /// Runs a case, which must succeed and reach the places in this order.

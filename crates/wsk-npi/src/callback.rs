@@ -22,7 +22,7 @@ use wsk_nt::verify;
 use crate::border::RawAddress;
 use crate::client::Client;
 use crate::indication::Lent;
-use crate::socket::{Handle, Socket};
+use crate::socket::{Handle, Socket, close_quietly};
 
 /// The context and tables that a client gave for one socket. Null tables and null functions are allowed (F-86).
 #[derive(Default)]
@@ -281,7 +281,7 @@ impl ListenEvents for Callbacks {
             let provided = accepted.of_table();
             let _ = socket.connection(|connection| connection.limit_events(provided));
         } else {
-            socket.close_quietly(); // E-54, E-55
+            close_quietly(socket); // E-54, E-55
         }
     }
 

@@ -159,7 +159,7 @@ pub(crate) fn held_in(range: &Range<usize>) -> Vec<Leak> {
         let captures = client.captured.lock().len();
         add("registration leak", format!("a WSK registration, the provider captured {captures} times"), client.creator);
     }
-    for (kind, creator) in socket::open(|_| true) {
+    for (kind, creator) in socket::open() {
         add("socket leak", format!("a {kind} socket"), creator);
     }
     for (bytes, keeper) in crate::indication::retained() {

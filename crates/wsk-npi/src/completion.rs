@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use wsk::{Canceller, Error, FromCompletion, Request, is_refusal};
+use wsk::{Canceller, Error, FromCompletion, Request, Transfer, is_refusal};
 use wsk_abi::NtStatus;
 use wsk_abi::io::{IO_STATUS_BLOCK, PDEVICE_OBJECT};
 use wsk_abi::irp::{IRP, SL_PENDING_RETURNED};
@@ -79,6 +79,30 @@ pub(crate) unsafe fn request<T: FromCompletion>(
     }
 }
 
+/// As [`request`], for data that is sent or received: Information is the number of bytes (F-55, F-56).
+///
+/// # Safety
+/// As [`enter`].
+pub(crate) unsafe fn transfer(irp: *mut IRP, start: impl FnOnce() -> Result<Request<Transfer>, NtStatus>) -> NtStatus {
+    // SAFETY: the caller's word.
+    let Some(irp) = (unsafe { enter(irp) }) else { return NtStatus::INVALID_PARAMETER };
+    if irp.is_cancelled() {
+        return irp.refuse(NtStatus::CANCELLED); // F-67
+    }
+    let request = match start() {
+        Ok(request) => request,
+        Err(status) => return irp.refuse(status),
+    };
+    if let Some((Status, Information)) = request.io_status() {
+        drop(request); // the client's memory is the client's again
+        return irp.finish_or_pend(Ending { Status, Information });
+    }
+    irp.pend(request, |result| match result {
+        Ok(transfer) => done(transfer.len()),
+        Err(failure) => error(&failure),
+    })
+}
+
 impl Entered {
     fn is_cancelled(&self) -> bool {
         // SAFETY: ours until completed.
@@ -109,6 +133,15 @@ impl Entered {
         Pended { irp: self.0, cancellable: false }
     }
 
+    /// Ends it after a request that completed at once: inline if it was refused, otherwise as if it had pended (F-51, F-52).
+    fn finish_or_pend(self, ending: Ending) -> NtStatus {
+        if is_refusal(ending.Status) {
+            return self.finish(ending);
+        }
+        self.mark_pending().end(ending);
+        NtStatus::PENDING
+    }
+
     /// Lets `request` decide its end. An error of state or argument, found at once, is returned inline; everything else is
     /// PENDING, if it has ended already too (F-51, F-52).
     pub(crate) fn pend<T: FromCompletion>(
@@ -118,12 +151,7 @@ impl Entered {
     ) -> NtStatus {
         let request = match request.into_ready() {
             Ok(outcome) => {
-                let ending = ending(outcome);
-                if is_refusal(ending.Status) {
-                    return self.finish(ending);
-                }
-                self.mark_pending().end(ending);
-                return NtStatus::PENDING;
+                return self.finish_or_pend(ending(outcome));
             }
             Err(request) => request,
         };
@@ -285,11 +313,14 @@ fn complete(irp: *mut IRP) {
     }
     let mut next = Some(irp);
     while let Some(irp) = next {
-        let before = irql::current();
-        irql::set(before.max(wsk::current_irql()));
+        // The level the subsystem is at: on its own threads, the driver's calls find the executive's at PASSIVE_LEVEL.
+        let level = wsk::current_irql();
+        let before = (level > irql::PASSIVE_LEVEL).then(|| irql::set(level.max(irql::current())));
         // SAFETY: the subsystem's until now; not touched again (F-42).
         unsafe { complete_request(irp, 0) };
-        irql::set(before);
+        if let Some(before) = before {
+            irql::set(before);
+        }
         next = WAITING.with_borrow_mut(VecDeque::pop_front);
     }
     COMPLETING.set(false);

@@ -1,7 +1,5 @@
 //! WskControlSocket: options, IOCTLs and the control of event callbacks (control.md 3 and 4, events.md 4 and 5).
 
-use std::sync::Arc;
-
 use wsk::{Error, EventMask, Request};
 use wsk_abi::NtStatus;
 use wsk_abi::constants::sockopt::*;
@@ -48,7 +46,7 @@ impl From<()> for Outcome {
 /// Carries a request out. What is done at once is completed inline and its status returned (F-52); only the disabling of a
 /// running callback pends (E-42).
 pub(crate) fn control(
-    socket: &Arc<Socket>,
+    socket: &Socket,
     kind: WSK_CONTROL_SOCKET_TYPE,
     code: u32,
     level: u32,

@@ -1,8 +1,14 @@
 //! Sockets as clients see them: one pointer, to the dispatch table of the category, and the rest behind it (F-4).
+//!
+//! A call counts itself in the socket's slot while it runs ([`Using`]), so that one that comes too late, or at the wrong time,
+//! finds a socket or an error and never freed memory. Two atomic operations; a lock and a reference count were four.
+#![allow(unsafe_code)] // The slot's cell, which the count of its users protects.
 
+use std::cell::UnsafeCell;
+use std::ops::Deref;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use wsk::{BasicSocket, ConnectionSocket, DatagramSocket, ListenSocket, Request, StreamSocket};
@@ -22,7 +28,37 @@ use crate::pool::Pool;
 pub(crate) struct Slot {
     /// `WSK_SOCKET::Dispatch`.
     dispatch: AtomicPtr<()>,
-    socket: Mutex<Option<Arc<Socket>>>,
+    /// [`OPEN`] while it is a socket, and [`USER`] for each call that is at it.
+    users: AtomicUsize,
+    socket: UnsafeCell<Option<Socket>>,
+}
+
+const OPEN: usize = 1;
+const USER: usize = 2;
+
+// SAFETY: the cell is written only while nobody uses the slot: before it is opened, and after it was closed and the last user
+// has gone. Users share what is in it, which is `Sync`.
+unsafe impl Sync for Slot {}
+
+/// A socket in use by a call.
+pub(crate) struct Using(&'static Slot);
+
+impl Deref for Using {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        // SAFETY: there is a user, so nobody writes the cell.
+        let socket = unsafe { &*self.0.socket.get() };
+        socket.as_ref().expect("a slot in use has a socket")
+    }
+}
+
+impl Drop for Using {
+    fn drop(&mut self) {
+        if self.0.users.fetch_sub(USER, Ordering::AcqRel) == USER {
+            self.0.free(); // closed, and the last user
+        }
+    }
 }
 
 static SLOTS: Pool<Slot> = Pool::new();
@@ -91,15 +127,17 @@ impl Socket {
         callbacks: Arc<Callbacks>,
         misfit: bool,
         creator: usize,
-    ) -> Arc<Self> {
+    ) -> Using {
         let slot = SLOTS.take();
         slot.dispatch.store(handle.table().cast_mut(), Ordering::Release);
         callbacks.set_owner(slot.address());
         let options = Mutex::default();
         let closing = AtomicBool::new(false);
-        let socket = Arc::new(Self { handle, client, callbacks, misfit, options, slot, closing, creator });
-        *slot.socket.lock() = Some(socket.clone());
-        socket
+        let socket = Self { handle, client, callbacks, misfit, options, slot, closing, creator };
+        // SAFETY: fresh from the pool: nobody uses it.
+        unsafe { *slot.socket.get() = Some(socket) };
+        slot.users.store(OPEN + USER, Ordering::Release);
+        Using(slot)
     }
 
     /// The pointer the client has.
@@ -112,19 +150,9 @@ impl Socket {
         (!self.closing.swap(true, Ordering::SeqCst)).then(|| self.handle.close())
     }
 
-    /// The close has completed: the pointer means nothing any more (F-115).
+    /// The close has completed: the pointer means nothing any more (F-115). What is left goes with the last call that is at it.
     pub(crate) fn closed(&self) {
-        let last = self.slot.socket.lock().take();
-        SLOTS.give_back(self.slot);
-        drop(last);
-    }
-
-    /// Closes a socket that the client did not want, or left behind.
-    pub(crate) fn close_quietly(self: &Arc<Self>) {
-        if let Some(request) = self.close() {
-            let this = self.clone();
-            request.on_complete(move |_| this.closed());
-        }
+        self.slot.users.fetch_and(!OPEN, Ordering::AcqRel);
     }
 
     /// The functions of a connection, on a connection or a stream socket.
@@ -171,32 +199,56 @@ impl Slot {
     pub(crate) fn address(&self) -> usize {
         ptr::from_ref(self) as usize
     }
-}
 
-/// The socket behind a client's pointer. INVALID_HANDLE: null, not a socket, closed, or being closed (F-110).
-pub(crate) fn find(pointer: *mut WSK_SOCKET) -> Result<Arc<Socket>, NtStatus> {
-    let socket = SLOTS.find(pointer.cast_const().cast()).and_then(|slot| slot.socket.lock().clone());
-    match socket {
-        Some(socket) if !socket.closing.load(Ordering::Relaxed) => Ok(socket),
-        Some(_) => {
-            verify::violation("use of a closed socket", "a function was called after WskCloseSocket (F-110)");
-            Err(NtStatus::INVALID_HANDLE)
+    /// Begins to use the socket, if it is one.
+    fn enter(&'static self) -> Option<Using> {
+        let mut users = self.users.load(Ordering::Relaxed);
+        while users & OPEN != 0 {
+            match self.users.compare_exchange_weak(users, users + USER, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(Using(self)),
+                Err(now) => users = now,
+            }
         }
-        None => {
-            verify::violation("use of a closed socket", format!("{pointer:p} is not an open socket"));
-            Err(NtStatus::INVALID_HANDLE)
-        }
+        None
+    }
+
+    fn free(&'static self) {
+        // SAFETY: not open, so nobody comes, and nobody is left.
+        let socket = unsafe { (*self.socket.get()).take() };
+        SLOTS.give_back(self);
+        drop(socket);
     }
 }
 
-/// Sockets that are open, of clients that `which` names: kind and creator of each.
-pub(crate) fn open(which: impl Fn(&Socket) -> bool) -> Vec<(&'static str, usize)> {
-    let open = SLOTS.all().filter_map(|slot| slot.socket.lock().clone());
-    open.filter(|socket| which(socket)).map(|socket| (socket.handle.name(), socket.creator)).collect()
+/// The socket behind a client's pointer. INVALID_HANDLE: null, not a socket, closed, or being closed (F-110).
+pub(crate) fn find(pointer: *mut WSK_SOCKET) -> Result<Using, NtStatus> {
+    match SLOTS.find(pointer.cast_const().cast()).and_then(Slot::enter) {
+        Some(socket) if !socket.closing.load(Ordering::Relaxed) => Ok(socket),
+        Some(_) => misused("a function was called after WskCloseSocket (F-110)".into()),
+        None => misused(format!("{pointer:p} is not an open socket")),
+    }
+}
+
+#[cold]
+fn misused(what: String) -> Result<Using, NtStatus> {
+    verify::violation("use of a closed socket", what);
+    Err(NtStatus::INVALID_HANDLE)
+}
+
+/// The sockets that are open: kind and creator of each.
+pub(crate) fn open() -> Vec<(&'static str, usize)> {
+    SLOTS.all().filter_map(Slot::enter).map(|socket| (socket.handle.name(), socket.creator)).collect()
+}
+
+/// Closes a socket that the client did not want, or left behind.
+pub(crate) fn close_quietly(socket: Using) {
+    if let Some(request) = socket.close() {
+        request.on_complete(move |_| socket.closed());
+    }
 }
 
 /// Closes what a client left open, without waiting.
 pub(crate) fn close_all(client: &Arc<Client>) {
-    let open: Vec<_> = SLOTS.all().filter_map(|slot| slot.socket.lock().clone()).collect();
-    open.iter().filter(|socket| Arc::ptr_eq(&socket.client, client)).for_each(Socket::close_quietly);
+    let open = SLOTS.all().filter_map(Slot::enter);
+    open.filter(|socket| Arc::ptr_eq(&socket.client, client)).for_each(close_quietly);
 }

@@ -66,6 +66,15 @@ impl<T: FromCompletion> Request<T> {
         }
     }
 
+    /// How it ended (IoStatus: status and Information), if it completed inside its call. Cheaper than to take the result, for
+    /// those who need no more.
+    pub fn io_status(&self) -> Option<(NtStatus, usize)> {
+        match &self.state {
+            State::Ready(completed) => Some((completed.status, completed.information)),
+            State::Pending(..) | State::Taken => None,
+        }
+    }
+
     /// Asks for its end (IoCancelIrp): it completes promptly with STATUS_CANCELLED, unless it won the race (F-63, F-64).
     pub fn cancel(&self) {
         if let State::Pending(socket, id) = &self.state {

@@ -45,8 +45,8 @@ pub(super) fn print(context: Option<&CONTEXT>, caller: usize) {
     } else {
         let last = [caller, wsk_nt::caller::current()].into_iter().find(|&address| module::covers(address));
         match last {
-            Some(last) => eprintln!("    the driver last called OpenWSK in {}", symbol::describe_return(last)),
-            None => eprintln!("    no driver code on this thread's stack"),
+            Some(last) => say!("    the driver last called OpenWSK in {}", symbol::describe_return(last)),
+            None => say!("    no driver code on this thread's stack"),
         }
     }
 }
@@ -68,12 +68,12 @@ fn walk(mut walk: Walk, mut exact: bool, number: &mut usize) {
             // Assembly without unwind codes (mingw's stack probe pushes registers), or a stack that was overwritten.
             Met::End | Met::Bad => match scan(before) {
                 Some(next) => {
-                    eprintln!("    (no unwind information here; found on the stack:)");
+                    say!("    (no unwind information here; found on the stack:)");
                     walk.context.Rip = next.0;
                     walk.context.Rsp = next.1;
                 }
                 None => {
-                    eprintln!("    the stack cannot be followed further");
+                    say!("    the stack cannot be followed further");
                     return;
                 }
             },
@@ -101,7 +101,7 @@ fn follows_call(address: u64) -> bool {
 }
 
 fn line(number: &mut usize, address: u64, text: &str) {
-    eprintln!("    #{number:<2} {address:016x}  {text}");
+    say!("    #{number:<2} {address:016x}  {text}");
     *number += 1;
 }
 

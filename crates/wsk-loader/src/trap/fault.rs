@@ -79,7 +79,7 @@ extern "C" fn dispatch_fault() -> ! {
     }
     if fault.signal == libc::SIGTRAP && fault.trap == BREAKPOINT {
         BREAKPOINTS.fetch_add(1, Ordering::Relaxed);
-        eprintln!("breakpoint: {}", symbol::describe(at - 1));
+        say!("breakpoint: {}", symbol::describe(at - 1));
         // SAFETY: the state right after the breakpoint.
         unsafe { resume(&raw const context) }
     }

@@ -104,8 +104,8 @@ pub fn build_with(name: &str, compiler: Compiler, flags: &[&str], from: &[(&str,
             run(&mut command);
             let exports: Vec<&str> = wsk_nt::export::all().map(|export| export.name).chain(OWN).collect();
             let exports: Vec<&str> = exports.into_iter().chain(["__C_specific_handler", "__chkstk"]).collect();
-            let mut libraries = vec![import_library(&directory, "ntoskrnl.exe", &exports)];
-            libraries.extend(from.iter().map(|(dll, names)| import_library(&directory, dll, names)));
+            let first = from.iter().map(|(dll, names)| import_library(&directory, dll, names));
+            let libraries: Vec<PathBuf> = first.chain([import_library(&directory, "ntoskrnl.exe", &exports)]).collect();
             let mut command = Command::new("lld-link");
             command.args(["/driver", "/subsystem:native", "/entry:DriverEntry", "/nodefaultlib", "/debug"]).args(&link);
             command.arg(format!("/out:{}", output.display())).arg(&object).args(&libraries);
@@ -165,18 +165,47 @@ pub fn is_child() -> bool {
 
 /// Runs `in_child` in a child process and expects a bug check: exit status 3. Its stderr.
 pub fn bug_check(name: &str, in_child: impl FnOnce()) -> String {
+    ends(name, 3, in_child)
+}
+
+/// Runs `in_child` in a child process and expects the exit status. Its stderr.
+pub fn ends(name: &str, status: i32, in_child: impl FnOnce()) -> String {
     if is_child() {
         in_child();
         panic!("the driver was to stop the system");
     }
     let output = child(name);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(
-        output.status.code(),
-        Some(3),
-        "{:?}\n{}\n{text}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout)
-    );
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(status), "{:?}\n{printed}\n{text}", output.status);
     text
+}
+
+/// Mappings, and resident memory in KiB.
+pub fn footprint() -> (usize, usize) {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    (maps, resident.trim().trim_end_matches(" kB").parse().unwrap())
+}
+
+/// Builds a sample of the repository at `root`, `drivers/NAME.c`, with gcc and the project's headers.
+pub fn build_sample(root: &Path, name: &str) -> PathBuf {
+    let output = DIRECTORY.path().join(format!("{name}.sys"));
+    let mut command = Command::new("x86_64-w64-mingw32-gcc");
+    command.args([
+        "-O2",
+        "-g",
+        "-fno-stack-protector",
+        "-Wno-unknown-pragmas",
+        "-Wno-multichar",
+        "-shared",
+        "-nostdlib",
+    ]);
+    command.args(["-Wl,--subsystem,native", "-Wl,--entry,DriverEntry", "-Wl,--dynamicbase", "-Wl,--nxcompat"]);
+    command.arg("-Wl,--exclude-all-symbols").arg("-isystem").arg(root.join("include"));
+    command.args(["-isystem", "/usr/x86_64-w64-mingw32/include/ddk"]).arg(root.join(format!("drivers/{name}.c")));
+    command.arg("-o").arg(&output).args(["-lnetio", "-lntoskrnl", "-lhal", "-lgcc"]);
+    run(&mut command);
+    output
 }

@@ -51,6 +51,9 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
     case 6: /* returns at DISPATCH_LEVEL */
         KeRaiseIrqlToDpcLevel();
         return STATUS_SUCCESS;
+    case 7: /* OpenWSK faults on a pointer of the driver's */
+        KeInitializeEvent((PKEVENT)(ULONG_PTR)(0x1000 + TestReport(1)), NotificationEvent, FALSE);
+        return STATUS_SUCCESS;
     }
     return wild == 1 ? STATUS_SUCCESS : STATUS_UNSUCCESSFUL;
 }

@@ -57,7 +57,7 @@ slot! {
             socket.connection(|socket| socket.connect_with(remote, data))
         };
         // SAFETY: the client's IRP.
-        unsafe { completion::request(Irp, start, |sent: Transfer| sent.len()) }
+        unsafe { completion::transfer(Irp, start) }
     }
 }
 
@@ -72,7 +72,7 @@ slot! {
             socket.connection(|socket| socket.send_with(data, SendFlags::from_bits_retain(Flags)))
         };
         // SAFETY: the client's IRP.
-        unsafe { completion::request(Irp, start, |sent: Transfer| sent.len()) }
+        unsafe { completion::transfer(Irp, start) }
     }
 }
 
@@ -98,7 +98,7 @@ slot! {
             socket.connection(|socket| socket.send_with(data, SendFlags::from_bits_retain(Flags)))
         };
         // SAFETY: the client's IRP.
-        unsafe { completion::request(Irp, start, |sent: Transfer| sent.len()) }
+        unsafe { completion::transfer(Irp, start) }
     }
 }
 
@@ -113,7 +113,7 @@ slot! {
             socket.connection(|socket| socket.receive_with(room, ReceiveFlags::from_bits_retain(Flags)))
         };
         // SAFETY: the client's IRP.
-        unsafe { completion::request(Irp, start, |received: Transfer| received.len()) }
+        unsafe { completion::transfer(Irp, start) }
     }
 }
 

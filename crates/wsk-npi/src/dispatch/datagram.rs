@@ -1,7 +1,7 @@
 //! Functions of datagram sockets (functions.md 3.9).
 #![allow(unsafe_code)] // Functions that clients call, with the client's pointers.
 
-use wsk::{ReceivedFrom, Transfer};
+use wsk::ReceivedFrom;
 use wsk_abi::NtStatus;
 use wsk_abi::irp::IRP;
 use wsk_abi::sockaddr::SOCKADDR;
@@ -52,7 +52,7 @@ slot! {
             })
         };
         // SAFETY: the client's IRP.
-        unsafe { completion::request(Irp, start, |sent: Transfer| sent.len()) }
+        unsafe { completion::transfer(Irp, start) }
     }
 }
 
@@ -81,7 +81,7 @@ slot! {
             Ok(socket.datagram()?.send_messages(messages, remote))
         };
         // SAFETY: the client's IRP.
-        unsafe { completion::request(Irp, start, |sent: Transfer| sent.len()) }
+        unsafe { completion::transfer(Irp, start) }
     }
 }
 

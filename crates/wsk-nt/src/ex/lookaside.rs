@@ -86,12 +86,19 @@ pub struct LOOKASIDE_LIST_EX {
     pub L: GENERAL_LOOKASIDE_POOL,
 }
 
-/// DDI: NPAGED_LOOKASIDE_LIST, PAGED_LOOKASIDE_LIST.
+/// GENERAL_LOOKASIDE.
 #[repr(C, align(64))]
+pub struct GENERAL_LOOKASIDE {
+    /// The list.
+    pub Pool: GENERAL_LOOKASIDE_POOL,
+    _pad: [u8; 32],
+}
+
+/// DDI: NPAGED_LOOKASIDE_LIST, PAGED_LOOKASIDE_LIST.
+#[repr(C)]
 pub struct NPAGED_LOOKASIDE_LIST {
     /// The list.
-    pub L: GENERAL_LOOKASIDE_POOL,
-    _pad: [u8; 32],
+    pub L: GENERAL_LOOKASIDE,
 }
 
 const DEPTH: u16 = 4;
@@ -154,7 +161,7 @@ unsafe fn initialize_old(
 ) {
     // SAFETY: the driver's memory (DDI).
     unsafe {
-        let list = &raw mut (*list).L;
+        let list = &raw mut (*list).L.Pool;
         initialize(list, pool_type, size, tag);
         if allocate.is_some() {
             (*list).Allocate.Allocate = allocate;

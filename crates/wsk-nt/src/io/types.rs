@@ -29,8 +29,9 @@ pub struct KDEVICE_QUEUE {
     pub Size: i16,
     pub DeviceListHead: LIST_ENTRY,
     pub Lock: usize,
+    /// The low byte of a word, the rest of which is a hint.
     pub Busy: u8,
-    pub Hint: u64,
+    _hint: [u8; 7],
 }
 
 /// DDI: WAIT_CONTEXT_BLOCK.

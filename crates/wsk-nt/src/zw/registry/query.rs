@@ -13,7 +13,8 @@ use crate::exports;
 use crate::ke::irql::{self, PASSIVE_LEVEL};
 use crate::text;
 
-type QueryRoutine = unsafe extern "win64" fn(
+/// DDI: QUERY_ROUTINE.
+pub type QueryRoutine = unsafe extern "win64" fn(
     Name: *const u16,
     Kind: u32,
     Data: *mut c_void,
@@ -25,21 +26,21 @@ type QueryRoutine = unsafe extern "win64" fn(
 /// DDI: RTL_QUERY_REGISTRY_TABLE.
 #[repr(C)]
 #[derive(Debug)]
-pub(super) struct RTL_QUERY_REGISTRY_TABLE {
+pub struct RTL_QUERY_REGISTRY_TABLE {
     /// Called per value; NULL with RTL_QUERY_REGISTRY_DIRECT.
-    pub(super) QueryRoutine: Option<QueryRoutine>,
+    pub QueryRoutine: Option<QueryRoutine>,
     /// RTL_QUERY_REGISTRY_...
-    pub(super) Flags: u32,
+    pub Flags: u32,
     /// Value or subkey.
-    pub(super) Name: *mut u16,
+    pub Name: *mut u16,
     /// The driver's, or where a direct value goes.
-    pub(super) EntryContext: *mut c_void,
+    pub EntryContext: *mut c_void,
     /// REG_... of the default.
-    pub(super) DefaultType: u32,
+    pub DefaultType: u32,
     /// The default.
-    pub(super) DefaultData: *mut c_void,
+    pub DefaultData: *mut c_void,
     /// Its length.
-    pub(super) DefaultLength: u32,
+    pub DefaultLength: u32,
 }
 
 const SUBKEY: u32 = 1;
