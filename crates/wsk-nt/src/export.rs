@@ -1,4 +1,4 @@
-//! What a driver can import, by name. Each module lists its own in an `EXPORTS` table made by [`exports!`].
+//! What a driver can import, by name. Each module lists its own in an `EXPORTS` table made by [`exports!`](crate::exports).
 
 /// A function or a variable that drivers import. Names are unique whatever module of Windows an import names: HAL, ntoskrnl
 /// and NETIO forward to each other (loader.md).
@@ -90,6 +90,7 @@ pub fn all() -> impl Iterator<Item = &'static Export> {
         crate::ke::wait::EXPORTS,
         crate::mm::mdl::EXPORTS,
         crate::mm::memory::EXPORTS,
+        crate::netio::mib::EXPORTS,
         crate::nmr::EXPORTS,
         crate::ob::EXPORTS,
         crate::ob::handle::EXPORTS,

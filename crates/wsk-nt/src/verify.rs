@@ -46,7 +46,8 @@ pub fn violation(rule: &'static str, what: impl Into<String>) {
 /// A driver broke a rule, at the address given.
 pub fn violation_by(rule: &'static str, what: impl Into<String>, caller: usize) {
     let violation = Violation { rule, what: what.into(), caller };
-    match *LISTENER.lock() {
+    let listener = *LISTENER.lock();
+    match listener {
         Some(listener) => listener(&violation),
         None => eprintln!("violation: {rule}: {} (caller {caller:#x})", violation.what),
     }

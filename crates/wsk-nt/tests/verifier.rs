@@ -1,6 +1,7 @@
 //! The verifier's memory: guard pages, quarantine, what is told about an address. A process of its own, as the verifier cannot
 //! be switched off. Faults are provoked in a child process.
 #![allow(unsafe_code)] // Calls exports by name, as drivers do.
+#![allow(clippy::multiple_unsafe_ops_per_block)] // Each block is one call or one touch, with what leads to it.
 
 use std::ffi::c_void;
 

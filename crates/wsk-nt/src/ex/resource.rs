@@ -106,7 +106,8 @@ pub(crate) unsafe extern "win64" fn ExInitializeResourceLite(resource: *mut ERES
 /// ExDeleteResourceLite.
 pub(crate) unsafe extern "win64" fn ExDeleteResourceLite(resource: *mut ERESOURCE) -> NtStatus {
     irql::at_most(DISPATCH_LEVEL, "ExDeleteResourceLite");
-    match RESOURCES.lock().remove(&(resource as usize)) {
+    let removed = RESOURCES.lock().remove(&(resource as usize));
+    match removed {
         Some(state) if !state.owners.is_empty() => {
             verify::violation("resource held", "ExDeleteResourceLite of a resource that is held");
         }
@@ -299,7 +300,11 @@ unsafe extern "win64" fn ExReleaseResourceAndLeaveCriticalRegion(resource: *mut 
     KeLeaveCriticalRegion();
 }
 
+/// ExDisableResourceBoostLite: owners are not boosted anyway.
+extern "win64" fn ExDisableResourceBoostLite(_resource: *mut ERESOURCE) {}
+
 exports! {
+    ExDisableResourceBoostLite,
     ExInitializeResourceLite, ExDeleteResourceLite, ExReinitializeResourceLite, ExAcquireResourceExclusiveLite,
     ExAcquireResourceSharedLite, ExAcquireSharedStarveExclusive, ExAcquireSharedWaitForExclusive, ExReleaseResourceLite,
     ExReleaseResourceForThreadLite, ExConvertExclusiveToSharedLite, ExIsResourceAcquiredExclusiveLite,

@@ -175,6 +175,10 @@ pub(crate) unsafe extern "win64" fn KeRemoveQueueDpc(dpc: *mut KDPC) -> u8 {
 /// KeFlushQueuedDpcs: also waits for timers' DPCs that were queued before.
 pub(crate) extern "win64" fn KeFlushQueuedDpcs() {
     irql::at_most(irql::PASSIVE_LEVEL, "KeFlushQueuedDpcs");
+    if irql::current() >= DISPATCH_LEVEL {
+        // From a DPC it would wait for itself.
+        return;
+    }
     let mut queue = QUEUE.lock();
     let target = queue.queued;
     while queue.done < target {

@@ -77,8 +77,9 @@ pub(crate) unsafe fn acquire(lock: *mut KSPIN_LOCK) {
 pub(crate) unsafe fn release(lock: *mut KSPIN_LOCK) {
     // SAFETY: as in `word`.
     let owner = unsafe { word(lock) }.swap(0, Ordering::Release);
-    if owner == 0 {
-        verify::violation("spin lock not held", format!("a spin lock at {lock:p} is released that nobody holds"));
+    if owner != me() {
+        let holder = if owner == 0 { "nobody" } else { "another thread" };
+        verify::violation("spin lock not held", format!("a spin lock at {lock:p} is released that {holder} holds"));
     }
 }
 

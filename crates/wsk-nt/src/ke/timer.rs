@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Condvar;
@@ -61,6 +61,7 @@ impl Timers {
         let key = (at, self.sequence);
         self.due.insert(key, timer);
         self.armed.insert(timer as usize, Armed { key, caller });
+        ARMED.store(self.armed.len(), Ordering::Relaxed);
         // SAFETY: the driver's timer.
         unsafe { (*timer).Header.Reserved1 |= INSERTED };
     }
@@ -68,6 +69,7 @@ impl Timers {
     unsafe fn disarm(&mut self, timer: *mut KTIMER) -> bool {
         let Some(armed) = self.armed.remove(&(timer as usize)) else { return false };
         self.due.remove(&armed.key);
+        ARMED.store(self.armed.len(), Ordering::Relaxed);
         // SAFETY: the driver's timer.
         unsafe { (*timer).Header.Reserved1 &= !INSERTED };
         true
@@ -94,12 +96,17 @@ impl Timers {
                 self.due.remove(&armed.key);
             }
         }
+        ARMED.store(self.armed.len(), Ordering::Relaxed);
         gone
     }
+}
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.armed.is_empty()
-    }
+/// Armed timers, to be looked at without the lock.
+static ARMED: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a timer is armed.
+pub(crate) fn is_any_armed() -> bool {
+    ARMED.load(Ordering::Relaxed) != 0
 }
 
 static CHANGED: Condvar = Condvar::new();

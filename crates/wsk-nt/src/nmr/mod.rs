@@ -46,6 +46,8 @@ struct Binding {
     client: usize,
     provider: usize,
     attached: bool,
+    /// The client's attach function has returned: the binding can be detached.
+    bound: bool,
     client_context: usize,
     provider_context: usize,
     client_detach: Detach,
@@ -145,6 +147,7 @@ fn offer(client: usize, provider: usize) {
             client,
             provider,
             attached: false,
+            bound: false,
             client_context: 0,
             provider_context: 0,
             client_detach: Detach::No,
@@ -164,17 +167,19 @@ fn offer(client: usize, provider: usize) {
         let mut registrar = REGISTRAR.lock();
         let gone = |id: usize| registrar.module(id).is_none_or(|module| module.deregistering);
         let leaving = gone(client) || gone(provider);
-        let bound = registrar.binding(binding).is_some_and(|binding| binding.attached);
-        if !bound || !status.is_success() {
-            if bound {
-                verify::violation("NMR", "ClientAttachProvider fails after NmrClientAttachProvider succeeded");
-            } else {
+        match registrar.binding(binding).filter(|binding| binding.attached) {
+            Some(binding) => {
+                binding.bound = true;
+                if !status.is_success() {
+                    verify::violation("NMR", "ClientAttachProvider fails after NmrClientAttachProvider succeeded");
+                }
+                leaving
+            }
+            None => {
                 registrar.bindings.retain(|other| other.id != binding);
                 CHANGED.notify_all();
+                false
             }
-            false
-        } else {
-            leaving
         }
     };
     if late {
@@ -239,7 +244,7 @@ fn detach(id: usize) {
     for side in [Side::Client, Side::Provider] {
         let call = {
             let mut registrar = REGISTRAR.lock();
-            let Some(binding) = registrar.binding(id).filter(|binding| binding.attached) else { return };
+            let Some(binding) = registrar.binding(id).filter(|binding| binding.bound) else { return };
             let (state, module, context) = match side {
                 Side::Client => (&mut binding.client_detach, binding.client, binding.client_context),
                 Side::Provider => (&mut binding.provider_detach, binding.provider, binding.provider_context),

@@ -422,6 +422,8 @@ unsafe extern "win64" fn RtlValidateUnicodeString(flags: u32, string: *const UNI
 }
 
 exports! {
+    RtlxOemStringToUnicodeSize = RtlxAnsiStringToUnicodeSize, RtlxUnicodeStringToOemSize = RtlxUnicodeStringToAnsiSize,
+    RtlOemStringToUnicodeSize = RtlxAnsiStringToUnicodeSize,
     RtlInitUnicodeString, RtlInitUnicodeStringEx, RtlInitAnsiString, RtlInitString = RtlInitAnsiString,
     RtlInitUTF8String = RtlInitAnsiString, RtlInitAnsiStringEx, RtlInitStringEx = RtlInitAnsiStringEx,
     RtlCopyUnicodeString, RtlCopyString, RtlDuplicateUnicodeString, RtlAppendUnicodeStringToString,

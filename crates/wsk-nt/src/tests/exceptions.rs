@@ -41,15 +41,15 @@ fn failures_are_raised_in_the_name_of_the_caller() {
     type Release = unsafe extern "win64" fn(*mut KSEMAPHORE, i32, i32, u8) -> u32;
     // SAFETY: the exports, by signatures that see what the dispatcher returns.
     unsafe {
-        let raise: Raise = std::mem::transmute(ExRaiseStatus as *const ());
+        let raise: Raise = std::mem::transmute(std::hint::black_box(ExRaiseStatus as *const ()));
         assert_eq!(raise(0xC000_1234), 0xC000_1234);
-        let probe: Probe = std::mem::transmute(ProbeForRead as *const ());
+        let probe: Probe = std::mem::transmute(std::hint::black_box(ProbeForRead as *const ()));
         assert_eq!(probe(0x1001, 4, 4), NtStatus::DATATYPE_MISALIGNMENT.0);
         assert_eq!(probe(0xFFFF_8000_0000_0000, 4, 4), NtStatus::ACCESS_VIOLATION.0);
         assert_eq!(probe(0x1000, 4, 4) as i32, 0);
-        let probe: Probe = std::mem::transmute(ProbeForWrite as *const ());
+        let probe: Probe = std::mem::transmute(std::hint::black_box(ProbeForWrite as *const ()));
         assert_eq!(probe(0x1000, 4, 4), NtStatus::ACCESS_VIOLATION.0);
-        let release: Release = std::mem::transmute(KeReleaseSemaphore as *const ());
+        let release: Release = std::mem::transmute(std::hint::black_box(KeReleaseSemaphore as *const ()));
         let mut semaphore: KSEMAPHORE = std::mem::zeroed();
         KeInitializeSemaphore(&raw mut semaphore, 0, 1);
         assert_eq!(release(&raw mut semaphore, 0, 1, 0), 0);

@@ -271,7 +271,7 @@ fn lookaside_lists_of_all_kinds_through_inlines_and_exports() {
             initialize(o, None, None, 512, 48, tag, 0);
             assert_eq!(((*o).L.Pool.Type & 1, (*o).L.Pool.Size, (*o).L.Pool.Tag), (u32::from(paged), 48, tag));
             let blocks = [(); 6].map(|()| inline_allocate(&raw mut (*o).L.Pool));
-            blocks.map(|block| inline_free(&raw mut (*o).L.Pool, block));
+            blocks.into_iter().for_each(|block| inline_free(&raw mut (*o).L.Pool, block));
             assert_eq!(
                 (
                     (*o).L.Pool.TotalAllocates,
@@ -285,7 +285,7 @@ fn lookaside_lists_of_all_kinds_through_inlines_and_exports() {
         }
         assert_eq!(ExInitializeLookasideListEx(n, None, None, 512, 0, 48, tag, 0), wsk_abi::NtStatus::SUCCESS);
         let blocks = [(); 6].map(|()| ExAllocateFromLookasideListEx(n));
-        blocks.map(|block| ExFreeToLookasideListEx(n, block));
+        blocks.into_iter().for_each(|block| ExFreeToLookasideListEx(n, block));
         assert_eq!(ExQueryDepthSList(&raw mut (*n).L.ListHead), 4);
         let again = ExAllocateFromLookasideListEx(n);
         assert_eq!(((*n).L.AllocateMisses, (*n).L.TotalAllocates), (6, 7));

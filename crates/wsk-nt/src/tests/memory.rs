@@ -52,7 +52,7 @@ fn flags_of_the_new_form() {
     type Allocate2 = unsafe extern "win64" fn(u64, usize, u32) -> *mut u8;
     // SAFETY: the export, by its real signature; the block is ours.
     unsafe {
-        let allocate_2: Allocate2 = std::mem::transmute(ExAllocatePool2 as *const ());
+        let allocate_2: Allocate2 = std::mem::transmute(std::hint::black_box(ExAllocatePool2 as *const ()));
         let block = allocate_2(0x40, 40, TAG);
         assert_eq!(std::slice::from_raw_parts(block, 40), [0; 40]);
         ExFreePool(block.cast());
@@ -88,7 +88,7 @@ fn mdls_are_chained_to_irps_locked_and_mapped() {
     let mut buffer = vec![0u8; 5000];
     // SAFETY: all of it is ours; the export by its real signature.
     unsafe {
-        let lock: Lock = std::mem::transmute(MmProbeAndLockPages as *const ());
+        let lock: Lock = std::mem::transmute(std::hint::black_box(MmProbeAndLockPages as *const ()));
         let irp = crate::io::irp::IoAllocateIrp(1, 0);
         let first = IoAllocateMdl(buffer.as_mut_ptr().cast(), 5000, 0, 0, irp);
         let second = IoAllocateMdl(buffer.as_mut_ptr().cast(), 10, 1, 0, irp);

@@ -6,6 +6,7 @@ mod irps;
 mod locks;
 mod memory;
 mod network_modules;
+mod strings;
 mod waits;
 
 use crate::verify;

@@ -354,16 +354,16 @@ pub(crate) unsafe extern "win64" fn RtlInitializeGenericTableAvl(
     }
 }
 
-/// RtlInsertElementGenericTableAvl: the element in the table, new or there before.
-pub(crate) unsafe extern "win64" fn RtlInsertElementGenericTableAvl(
+/// Puts a new element where a search said.
+unsafe fn insert_at(
     table: Table,
     buffer: *mut c_void,
     size: u32,
     new: *mut u8,
+    place: Result<Links, (Links, Ordering)>,
 ) -> *mut c_void {
-    // SAFETY: the driver's table and element (DDI).
+    // SAFETY: the driver's table, element and variable (DDI).
     unsafe {
-        let place = search(table, buffer);
         if !new.is_null() {
             new.write(0);
         }
@@ -382,6 +382,65 @@ pub(crate) unsafe extern "win64" fn RtlInsertElementGenericTableAvl(
             new.write(1);
         }
         data(node)
+    }
+}
+
+/// RtlInsertElementGenericTableAvl: the element in the table, new or there before.
+pub(crate) unsafe extern "win64" fn RtlInsertElementGenericTableAvl(
+    table: Table,
+    buffer: *mut c_void,
+    size: u32,
+    new: *mut u8,
+) -> *mut c_void {
+    // SAFETY: the driver's table, element and variable (DDI).
+    unsafe { insert_at(table, buffer, size, new, search(table, buffer)) }
+}
+
+/// TABLE_SEARCH_RESULT.
+const EMPTY: i32 = 0;
+const FOUND: i32 = 1;
+const AS_LEFT: i32 = 2;
+const AS_RIGHT: i32 = 3;
+
+/// RtlLookupElementGenericTableFullAvl: also says where the element would go.
+pub(crate) unsafe extern "win64" fn RtlLookupElementGenericTableFullAvl(
+    table: Table,
+    buffer: *mut c_void,
+    node_or_parent: *mut Links,
+    result: *mut i32,
+) -> *mut c_void {
+    // SAFETY: the driver's table, element and variables (DDI).
+    unsafe {
+        let (node, kind) = match search(table, buffer) {
+            Ok(node) => (node, FOUND),
+            Err(_) if root(table).is_null() => (null_mut(), EMPTY),
+            Err((parent, Ordering::Less)) => (parent, AS_LEFT),
+            Err((parent, _)) => (parent, AS_RIGHT),
+        };
+        node_or_parent.write(node);
+        result.write(kind);
+        if kind == FOUND { data(node) } else { null_mut() }
+    }
+}
+
+/// RtlInsertElementGenericTableFullAvl: with the result of the lookup.
+pub(crate) unsafe extern "win64" fn RtlInsertElementGenericTableFullAvl(
+    table: Table,
+    buffer: *mut c_void,
+    size: u32,
+    new: *mut u8,
+    node_or_parent: Links,
+    result: i32,
+) -> *mut c_void {
+    // SAFETY: the driver's table, element and variable; the place is one of a lookup (DDI).
+    unsafe {
+        let place = match result {
+            FOUND => Ok(node_or_parent),
+            AS_LEFT => Err((node_or_parent, Ordering::Less)),
+            AS_RIGHT => Err((node_or_parent, Ordering::Greater)),
+            _ => Err((&raw mut (*table).BalancedRoot, Ordering::Greater)),
+        };
+        insert_at(table, buffer, size, new, place)
     }
 }
 
@@ -479,89 +538,11 @@ unsafe extern "win64" fn RtlIsGenericTableEmptyAvl(table: Table) -> u8 {
 }
 
 exports! {
-    RtlInitializeGenericTableAvl, RtlInsertElementGenericTableAvl, RtlDeleteElementGenericTableAvl,
+    RtlInitializeGenericTableAvl, RtlInsertElementGenericTableFullAvl, RtlLookupElementGenericTableFullAvl, RtlInsertElementGenericTableAvl, RtlDeleteElementGenericTableAvl,
     RtlLookupElementGenericTableAvl, RtlLookupFirstMatchingElementGenericTableAvl, RtlEnumerateGenericTableAvl,
     RtlEnumerateGenericTableWithoutSplayingAvl, RtlGetElementGenericTableAvl, RtlNumberGenericTableElementsAvl,
     RtlIsGenericTableEmptyAvl,
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::ex::pool;
-
-    unsafe extern "win64" fn by_number(_table: Table, a: *mut c_void, b: *mut c_void) -> i32 {
-        // SAFETY: the elements are numbers.
-        let order = unsafe { a.cast::<u64>().read().cmp(&b.cast::<u64>().read()) };
-        match order {
-            Ordering::Less => 0,
-            Ordering::Greater => 1,
-            Ordering::Equal => 2,
-        }
-    }
-
-    unsafe extern "win64" fn allocate(_table: Table, size: u32) -> *mut c_void {
-        pool::for_driver(size as usize, b"Avl ").cast()
-    }
-
-    unsafe extern "win64" fn free(_table: Table, node: *mut c_void) {
-        // SAFETY: from `allocate`.
-        unsafe { pool::ExFreePool(node) };
-    }
-
-    /// Height, with the order, the links and the balances checked.
-    unsafe fn check(node: Links, parent: Links) -> i32 {
-        if node.is_null() {
-            return 0;
-        }
-        // SAFETY: the tree's nodes.
-        unsafe {
-            assert_eq!((*node).Parent, parent);
-            let (left, right) = (check((*node).LeftChild, node), check((*node).RightChild, node));
-            assert_eq!(i32::from((*node).Balance), right - left);
-            assert!((*node).Balance.abs() <= 1);
-            left.max(right) + 1
-        }
-    }
-
-    #[test]
-    fn behaves_as_a_sorted_set_and_stays_balanced() {
-        // SAFETY: the table and its elements are ours.
-        unsafe {
-            let mut table: RTL_AVL_TABLE = std::mem::zeroed();
-            let table = &raw mut table;
-            RtlInitializeGenericTableAvl(table, Some(by_number), Some(allocate), Some(free), null_mut());
-            let mut expected = BTreeSet::new();
-            let mut random = 12345u64;
-            for _ in 0..4000 {
-                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                let mut value = random >> 33 & 255;
-                let element = (&raw mut value).cast();
-                if random >> 60 & 1 == 0 {
-                    let mut new = 0;
-                    let place = RtlInsertElementGenericTableAvl(table, element, 8, &raw mut new);
-                    assert_eq!(place.cast::<u64>().read(), value);
-                    assert_eq!(new != 0, expected.insert(value));
-                } else {
-                    assert_eq!(RtlDeleteElementGenericTableAvl(table, element) != 0, expected.remove(&value));
-                }
-                let head = &raw mut (*table).BalancedRoot;
-                assert_eq!(check(root(table), head), (*table).DepthOfTree as i32);
-                assert_eq!((*table).NumberGenericTableElements as usize, expected.len());
-                assert_eq!(!RtlLookupElementGenericTableAvl(table, element).is_null(), expected.contains(&value));
-            }
-            let mut found = Vec::new();
-            let mut place = RtlEnumerateGenericTableAvl(table, 1);
-            while !place.is_null() {
-                found.push(place.cast::<u64>().read());
-                place = RtlEnumerateGenericTableAvl(table, 0);
-            }
-            assert!(found.iter().eq(expected.iter()));
-            for mut value in found {
-                RtlDeleteElementGenericTableAvl(table, (&raw mut value).cast());
-            }
-        }
-    }
-}
+mod tests;
