@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use crate::{Failure, TransportArgs, build};
 const REFUSED: u8 = 1;
 /// Exit status: `--verify` found a violation.
 const VIOLATED: u8 = 4;
+
+/// Exit status of a second Ctrl-C, as shells know it.
+const INTERRUPTED: i32 = 130;
 
 /// How long an unload may take before it is said what it waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -85,18 +89,16 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// Why the run ends.
-enum End {
-    Interrupt,
-}
-
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let requests = requests(&args.ioctl)?;
     let built = tempfile::tempdir().map_err(|e| Failure::new(format!("no temporary directory: {e}"), "set TMPDIR"))?;
     let files = compile(args, built.path())?;
     if let Some(path) = &args.reg {
         wsk_nt::zw::registry::load_reg_file(path).map_err(|error| {
-            Failure::new(format!("{}: {error}", path.display()), "name a .reg file as regedit exports it (version 5.00)")
+            Failure::new(
+                format!("{}: {error}", path.display()),
+                "name a .reg file as regedit exports it (version 5.00)",
+            )
         })?;
     }
     if args.verify {
@@ -105,7 +107,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     wsk_nt::rtl::dbg::set_sink(print);
     start_provider(args)?;
     let (sender, events) = mpsc::channel();
-    ctrlc::set_handler(move || drop(sender.send(End::Interrupt))).map_err(Failure::signal)?;
+    let interrupts = AtomicU32::new(0);
+    let interrupt = move || {
+        let _ = sender.send(());
+        if interrupts.fetch_add(1, Ordering::Relaxed) > 0 {
+            eprintln!("interrupted again: the drivers are left as they are");
+            std::process::exit(INTERRUPTED);
+        }
+    };
+    ctrlc::set_handler(interrupt).map_err(Failure::signal)?;
 
     let loader = Loader::new(exports());
     let mut running = Vec::new();
@@ -249,7 +259,7 @@ fn control(requests: &[ControlRequest], room: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn wait(seconds: Option<f64>, events: &mpsc::Receiver<End>) {
+fn wait(seconds: Option<f64>, events: &mpsc::Receiver<()>) {
     let _ = match seconds {
         None => events.recv().ok(),
         Some(seconds) => events.recv_timeout(Duration::from_secs_f64(seconds.max(0.0))).ok(),

@@ -28,11 +28,41 @@ fn every_slot_and_callback_works_from_a_driver() {
             let arguments = ["--for", "0", "--verify", "--transport", transport, "--irql", irql];
             let (output, errors, status) = run(&[driver], &arguments);
             assert_eq!(status, Some(0), "{transport}, IRQL {irql}:\n{output}{errors}");
-            let last = output.lines().last().expect("a line");
-            let checks = last.trim_start_matches("every_slot: ").split_once(" checks, 0 failed").map(|(n, _)| n);
-            assert!(checks.is_some_and(|n| n.parse::<u32>().expect("a number") > 1000), "{output}");
+            assert!(all_passed(&output) > 1000);
         }
     });
+}
+
+/// The last line of a driver that checks things by itself: `N checks, 0 failed`, and N.
+#[track_caller]
+fn all_passed(output: &str) -> u32 {
+    let last = output.lines().last().and_then(|line| line.split_once(": ")).map_or("", |(_, said)| said);
+    let checks = last.split_once(" checks, 0 failed").map(|(checks, _)| checks.parse().expect("a number"));
+    checks.unwrap_or_else(|| panic!("{output}"))
+}
+
+/// Indications taken apart, kept beyond the close, refused and cut short; MDL chains; cancels that race (events.md 11).
+#[test]
+fn indications_are_the_clients_to_take_apart() {
+    everywhere("indications.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--verify", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert!(all_passed(&output) > 1000);
+    });
+}
+
+/// The same with mistakes: each is refused with INVALID_PARAMETER, and nothing comes of it but the report.
+#[test]
+fn a_wrong_release_is_refused_and_reported() {
+    for compiler in COMPILERS {
+        let directory = directory();
+        let driver = build(&directory, "indications.c", compiler, &["MISUSE"]);
+        let (output, errors, status) = run(&[&driver], &["--for", "0", "--verify"]);
+        assert_eq!(status, Some(4), "{output}{errors}");
+        all_passed(&output);
+        let reports = errors.lines().filter(|line| line.starts_with("violation: release of an unknown indication"));
+        assert_eq!(reports.count(), 4, "{errors}");
+    }
 }
 
 /// A stream echo driver: many clients, resets among them, then a clean unload with nothing leaked, and no access to CR8 that

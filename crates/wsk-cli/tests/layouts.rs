@@ -12,9 +12,8 @@ use support::{COMPILERS, directory, root, run, text, wsk};
 /// Headers that are the project's own: every type that they have on Windows must be in them.
 const OWN: [&str; 5] = ["wsk.h", "netioddk.h", "netiodef.h", "ws2def.h", "ws2ipdef.h"];
 /// Types of the compilers' headers that the interface hands to and fro.
-const OTHERS: [&str; 9] = [
-    "IRP", "IO_STATUS_BLOCK", "MDL", "KEVENT", "LIST_ENTRY", "UNICODE_STRING", "IN_ADDR", "IN6_ADDR", "GUID",
-];
+const OTHERS: [&str; 9] =
+    ["IRP", "IO_STATUS_BLOCK", "MDL", "KEVENT", "LIST_ENTRY", "UNICODE_STRING", "IN_ADDR", "IN6_ADDR", "GUID"];
 /// Members that those headers are too old for, or that C leaves unnamed.
 const SKIPPED: [&str; 2] = ["IoRing", "IssuingProcess"];
 

@@ -45,7 +45,12 @@ fn an_mdl_leak() {
 
 #[test]
 fn a_use_after_free() {
-    violates("USE_AFTER_FREE", "use after free", "MakeMistake", &["tag 'Free'", "offset 10", "allocated in", "freed in"]);
+    violates(
+        "USE_AFTER_FREE",
+        "use after free",
+        "MakeMistake",
+        &["tag 'Free'", "offset 10", "allocated in", "freed in"],
+    );
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Arm, Conn, Finish, arms, pattern, v4};
+use crate::support::{Arm, Conn, Finish, PATIENCE, arms, pattern, tell, v4};
 use wsk::{EventMask, Family, NtStatus, Receive};
 
 arms! {
-    all: f64_cancel_against_a_completing_receive, cancel_against_a_completing_receive_from,
+    all: a_receive_against_the_return_of_a_refusing_callback, f64_cancel_against_a_completing_receive, cancel_against_a_completing_receive_from,
         cancel_against_a_completing_accept, cancel_against_a_completing_connect, close_against_everything,
         drop_against_completion, disable_against_indications, release_against_close, cancel_against_a_completing_send;
 }
@@ -232,4 +232,25 @@ fn release_against_close(arm: Arm) {
         drop(retained);
     }
     assert_eq!(world.provider.counters().buffers_lent, 0);
+}
+
+/// E-75, E-115: a receive that another thread starts while the callback that refused is returning takes what was refused.
+fn a_receive_against_the_return_of_a_refusing_callback(arm: Arm) {
+    let world = arm.world();
+    let (called, calls) = std::sync::mpsc::channel();
+    let (conn, _seen) = Conn::answering(move |_, data| {
+        tell(&called, data.len());
+        Receive::Refused(data)
+    });
+    let (socket, peer) = world.accepted(Some(conn));
+    socket.enable(EventMask::RECEIVE).unwrap();
+    for round in 0..500 {
+        peer.send(&[round as u8; 30]);
+        let mut missing = 30;
+        while missing > 0 {
+            calls.recv_timeout(PATIENCE).unwrap();
+            let mut request = socket.receive(vec![0; 25]);
+            missing -= request.wait_timeout(PATIENCE).expect("the receive completes").unwrap().len();
+        }
+    }
 }
