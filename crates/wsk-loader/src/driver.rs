@@ -16,6 +16,7 @@ use wsk_nt::bug_check::{BugCheck, stop};
 use wsk_nt::io::driver::{create_driver, delete_driver, reinitialize};
 use wsk_nt::io::types::{DRIVER_OBJECT, PDRIVER_INITIALIZE};
 use wsk_nt::ke::irql;
+use wsk_nt::ex::work::wait_until_none_holds;
 use wsk_nt::ps::thread::wait_until_none_in;
 use wsk_nt::{caller, verify};
 
@@ -153,6 +154,9 @@ impl Driver {
     /// If the driver has been started before.
     pub fn start(&mut self) -> NtStatus {
         assert_eq!(self.state, State::Loaded, "a driver is started once");
+        if verify::is_on() {
+            wsk_nt::mm::memory::add_verified(self.module.range());
+        }
         let service = self.module.stem();
         self.object = create_driver(&service, self.module.range());
         if self.object.is_null() {
@@ -223,7 +227,7 @@ impl Driver {
         self.state = State::Over;
         let range = self.module.range();
         // A thread that told the driver it was done may not have left yet.
-        let left = wait_until_none_in(&range, PATIENCE);
+        let left = wait_until_none_in(&range, PATIENCE) & wait_until_none_holds(&range, PATIENCE);
         let leaks = verify::outstanding_in(&range);
         if verify::is_on() || !left {
             leaks.into_iter().for_each(|leak| verify::violation_by(leak.rule, leak.what, leak.caller));

@@ -85,6 +85,7 @@ static BEFORE: [OnceLock<libc::sigaction>; SIGNALS.len()] = [const { OnceLock::n
 
 /// Installs the handlers, the reporter, the listener for violations and the dispatcher of exceptions, once per process.
 pub(crate) fn install() {
+    wsk_nt::ke::processor::set_thread_hook(prepare_thread);
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
         bug_check::set_reporter(report::reporter);

@@ -29,12 +29,15 @@ pub struct WORK_QUEUE_ITEM {
 pub(crate) struct Job {
     /// The driver's routine, for reports.
     pub(crate) routine: usize,
+    /// Whether the item holds its driver in memory until the routine has returned (IoQueueWorkItem does).
+    pub(crate) holds: bool,
     pub(crate) run: Box<dyn FnOnce() + Send>,
 }
 
 struct Pool {
     jobs: VecDeque<Job>,
-    running: Vec<usize>,
+    /// Routines that run, and whether each holds its driver.
+    running: Vec<(usize, bool)>,
     idle: usize,
     threads: usize,
 }
@@ -67,7 +70,7 @@ fn work() {
             pool.idle -= 1;
             continue;
         };
-        pool.running.push(job.routine);
+        pool.running.push((job.routine, job.holds));
         drop(pool);
         (job.run)();
         let level = irql::set(PASSIVE_LEVEL);
@@ -75,7 +78,7 @@ fn work() {
             verify::violation_by("wrong IRQL", format!("a work item returned at {}", irql::name(level)), job.routine);
         }
         pool = POOL.lock();
-        if let Some(at) = pool.running.iter().position(|&routine| routine == job.routine) {
+        if let Some(at) = pool.running.iter().position(|&running| running == (job.routine, job.holds)) {
             pool.running.swap_remove(at);
         }
         DONE.notify_all();
@@ -86,8 +89,24 @@ fn work() {
 pub(crate) fn pending_in(range: &Range<usize>) -> Vec<(usize, &'static str)> {
     let pool = POOL.lock();
     let queued = pool.jobs.iter().map(|job| (job.routine, "queued"));
-    let running = pool.running.iter().map(|&routine| (routine, "running"));
+    let running = pool.running.iter().map(|&(routine, _)| (routine, "running"));
     queued.chain(running).filter(|(routine, _)| range.contains(routine)).collect()
+}
+
+/// Waits until no work item that holds its driver has its routine in the range; `false` if that takes too long. For an
+/// unload, which those items put off.
+pub fn wait_until_none_holds(range: &Range<usize>, timeout: std::time::Duration) -> bool {
+    let deadline = std::time::Instant::now() + timeout;
+    let mut pool = POOL.lock();
+    loop {
+        let queued = pool.jobs.iter().map(|job| (job.routine, job.holds));
+        if !queued.chain(pool.running.iter().copied()).any(|(routine, holds)| holds && range.contains(&routine)) {
+            return true;
+        }
+        if DONE.wait_until(&mut pool, deadline).timed_out() {
+            return false;
+        }
+    }
 }
 
 struct Item(*mut WORK_QUEUE_ITEM);
@@ -120,7 +139,7 @@ pub(crate) unsafe extern "win64" fn ExQueueWorkItem(item: *mut WORK_QUEUE_ITEM, 
         (*item).List.Flink = (&raw mut (*item).List).cast();
         let routine = (*item).WorkerRoutine.map_or(0, |routine| routine as usize);
         let item = Item(item);
-        submit(Job { routine, run: Box::new(move || item.run()) });
+        submit(Job { routine, holds: false, run: Box::new(move || item.run()) });
     }
 }
 

@@ -130,7 +130,7 @@ unsafe fn queue(item: *mut IO_WORKITEM, routine: *mut c_void, context: *mut c_vo
         }
     }
     let item = Queued(item);
-    submit(Job { routine: routine as usize, run: Box::new(move || item.run()) });
+    submit(Job { routine: routine as usize, holds: true, run: Box::new(move || item.run()) });
 }
 
 /// IoQueueWorkItem.
