@@ -3,9 +3,15 @@
 use std::process::{Command, Stdio};
 
 /// Program, Debian package, what for.
-const PROGRAMS: [(&str, &str, &str); 2] = [
+const PROGRAMS: [(&str, &str, &str); 8] = [
     ("python3", "python3", "the peers of the interoperation tests"),
     ("git", "git", "the list of the project's files"),
+    ("cc", "gcc", "C programs against the shared library"),
+    ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64", "drivers built by gcc"),
+    ("clang", "clang", "drivers built by clang"),
+    ("lld-link", "lld", "drivers built by clang"),
+    ("llvm-nm", "llvm", "drivers built by clang"),
+    ("gdb", "gdb", "the symbols of drivers in a debugger"),
 ];
 
 /// Components of the toolchain: cargo subcommand, component.

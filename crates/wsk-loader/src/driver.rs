@@ -13,10 +13,10 @@ use thiserror::Error;
 use wsk_abi::NtStatus;
 use wsk_abi::io::UNICODE_STRING;
 use wsk_nt::bug_check::{BugCheck, stop};
+use wsk_nt::ex::work::wait_until_none_holds;
 use wsk_nt::io::driver::{create_driver, delete_driver, reinitialize};
 use wsk_nt::io::types::{DRIVER_OBJECT, PDRIVER_INITIALIZE};
 use wsk_nt::ke::irql;
-use wsk_nt::ex::work::wait_until_none_holds;
 use wsk_nt::ps::thread::wait_until_none_in;
 use wsk_nt::{caller, verify};
 

@@ -3,6 +3,7 @@
 //! `cargo bench -p wsk-npi --bench border`. Calls are chosen that need no system call, so that what is left is the border:
 //! the slot, the checks, the IRP, its completion routine.
 #![allow(unsafe_code)] // Plays a C client.
+#![allow(clippy::multiple_unsafe_ops_per_block)] // A block is one step of that client.
 
 use std::ffi::c_void;
 use std::hint::black_box;

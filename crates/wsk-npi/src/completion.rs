@@ -193,7 +193,7 @@ impl Pended {
         // SAFETY: ours until completed.
         unsafe { set_cancel_routine(self.irp, Some(cancel_routine)) };
         // SAFETY: as above.
-        let cancelled = unsafe { (&raw const (*self.irp).Cancel).read_volatile() } != 0;
+        let cancelled = unsafe { cancel::is_cancelled(self.irp) };
         // SAFETY: as above. A cancel that came before did not find the routine (F-67).
         if cancelled && unsafe { set_cancel_routine(self.irp, None) }.is_some() {
             cancel.run();

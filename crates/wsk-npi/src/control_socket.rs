@@ -143,10 +143,13 @@ fn value(buffers: &Buffers<'_>) -> Result<u32, NtStatus> {
     }
 }
 
+/// Where an option's value is kept.
+type Kept = fn(&mut Options) -> &mut u32;
+
 fn set_option(socket: &Socket, level: u32, code: u32, buffers: &Buffers<'_>) -> Result<(), NtStatus> {
     let wrong_category = Err(NtStatus::INVALID_PARAMETER.into());
     let handle = &socket.handle;
-    let (result, kept): (Result<(), Error>, fn(&mut Options) -> &mut u32) = match (level, code) {
+    let (result, kept): (Result<(), Error>, Kept) = match (level, code) {
         (SOL_SOCKET, SO_KEEPALIVE) => {
             let on = value(buffers)? != 0;
             let result = match handle {

@@ -117,10 +117,9 @@ pub(crate) fn list(addresses: &[SocketAddr], hints: Hints) -> *mut ADDRINFOEXW {
         entry.info.ai_protocol = hints.protocol;
         entry.info.ai_addrlen = raw.len();
         entry.info.ai_next = next;
-        let entry = Box::into_raw(entry);
-        // SAFETY: just made; the address lies in the same allocation.
-        unsafe { (*entry).info.ai_addr = (&raw mut (*entry).address).cast() };
-        next = entry.cast();
+        // The address lies in the same allocation, which stays where it is.
+        entry.info.ai_addr = (&raw mut entry.address).cast();
+        next = Box::into_raw(entry).cast();
     }
     next
 }

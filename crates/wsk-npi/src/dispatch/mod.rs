@@ -1,5 +1,6 @@
 //! The dispatch tables of the provider, every slot filled (F-3, F-5). A file for each group of functions; the stream table takes
 //! its own from those of listening and connection sockets.
+#![allow(unsafe_code)] // The slots' first instructions, which note the caller.
 
 use wsk_abi::wsk::{
     MAKE_WSK_VERSION, WSK_PROVIDER_BASIC_DISPATCH, WSK_PROVIDER_CONNECTION_DISPATCH, WSK_PROVIDER_DATAGRAM_DISPATCH,
