@@ -92,6 +92,16 @@ OPENWSK_IMPORT LONG NTAPI RtlIpv4StringToAddressExA(
 OPENWSK_IMPORT LONG NTAPI RtlIpv6StringToAddressExA(
     PCSTR AddressString, struct in6_addr *Address, PULONG ScopeId, PUSHORT Port);
 
+/* The short forms of structured exception handling, as excpt.h has them for C. gcc knows no such statements. */
+#if !defined(__cplusplus) && defined(__clang__)
+#ifndef try
+#define try     __try
+#define except  __except
+#define finally __finally
+#define leave   __leave
+#endif
+#endif
+
 /* Words of the newer headers that mean nothing to this compiler. */
 #ifndef PAGED_CODE_SEG
 #define PAGED_CODE_SEG

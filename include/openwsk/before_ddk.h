@@ -17,4 +17,12 @@
 #define NTDDI_VERSION 0x0A000000
 #endif
 
+/*
+ * wdm.h has its own inlines of these; clang would make functions of the others, in every object file.
+ */
+#if defined(__clang__)
+#define __INTRINSIC_DEFINED_InterlockedBitTestAndSet
+#define __INTRINSIC_DEFINED_InterlockedBitTestAndReset
+#endif
+
 #endif /* OPENWSK_BEFORE_DDK_H */
