@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod mutilate;
 mod prerequisites;
 mod test;
 
@@ -10,9 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Name, arguments, what it does, and the function; a command is a line here and a module.
-const COMMANDS: [(&str, &str, &str, Run); 3] = [
+const COMMANDS: [(&str, &str, &str, Run); 4] = [
     ("test", "[--quick]", "everything CI asks for; --quick leaves out the benchmarks and the demo", test::run),
     ("check", "", "the house checks alone: layering, unsafe code, paths, requirement ids", check::run),
+    (
+        "mutilate",
+        "[ROUNDS]",
+        "damaged driver images for the loader, far more than the tests try (1,000,000)",
+        mutilate::run,
+    ),
     ("help", "", "this list", help),
 ];
 

@@ -74,6 +74,31 @@ fn a_wait_at_dispatch_level() {
 }
 
 #[test]
+fn an_irp_completed_twice() {
+    violates("COMPLETED_TWICE", "IRP completed twice", "MakeMistake", &[]);
+}
+
+#[test]
+fn a_handle_leak() {
+    violates("HANDLE_LEAK", "handle leak", "MakeMistake", &[]);
+}
+
+#[test]
+fn a_thread_that_outlives_its_driver() {
+    violates("THREAD_LEFT", "thread leak", "MakeMistake", &["thread"]);
+}
+
+#[test]
+fn a_timer_that_would_fire_into_nothing() {
+    violates("TIMER_LEFT", "unload with work outstanding", "MakeMistake", &["timer"]);
+}
+
+#[test]
+fn an_indication_that_is_never_released() {
+    violates("INDICATION_LEAK", "indication leak", "KeepEvent", &["kept by a callback"]);
+}
+
+#[test]
 fn a_socket_that_is_never_closed() {
     violates("SOCKET_LEAK", "socket leak", "", &["a listening socket", "registration leak"]);
 }

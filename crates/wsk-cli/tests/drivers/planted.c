@@ -20,6 +20,60 @@ static __attribute__((noinline)) int Middle(volatile int *Pointer)
 }
 #endif
 
+#if defined(THREAD_LEFT)
+static void NTAPI Forever(PVOID Context)
+{
+    KEVENT never;
+
+    (void)Context;
+    KeInitializeEvent(&never, NotificationEvent, FALSE);
+    KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, NULL);
+}
+#endif
+
+#if defined(HANDLE_LEAK)
+static void NTAPI Nothing(PVOID Context)
+{
+    (void)Context;
+}
+#endif
+
+#if defined(TIMER_LEFT)
+static void NTAPI TimerRoutine(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    (void)Dpc;
+    (void)Context;
+    (void)Argument1;
+    (void)Argument2;
+}
+#endif
+
+#if defined(COMPLETED_TWICE)
+static NTSTATUS NTAPI Keep(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    (void)DeviceObject;
+    (void)Irp;
+    (void)Context;
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+#endif
+
+#if defined(INDICATION_LEAK)
+static KEVENT Kept;
+
+static NTSTATUS WSKAPI KeepEvent(PVOID SocketContext, ULONG Flags, PWSK_DATAGRAM_INDICATION DataIndication)
+{
+    (void)SocketContext;
+    (void)Flags;
+    if (DataIndication == NULL)
+        return STATUS_SUCCESS;
+    KeSetEvent(&Kept, IO_NO_INCREMENT, FALSE);
+    return STATUS_PENDING; /* and never released */
+}
+
+static const WSK_CLIENT_DATAGRAM_DISPATCH KeepDispatch = {KeepEvent};
+#endif
+
 #if defined(WAIT_IN_CALLBACK)
 static REQUEST Inner;
 
@@ -79,6 +133,50 @@ static __attribute__((noinline)) void MakeMistake(void)
     PIRP irp = IoAllocateIrp(1, FALSE);
     IoFreeIrp(irp);
     IoFreeIrp(irp);
+#elif defined(COMPLETED_TWICE)
+    PIRP irp = IoAllocateIrp(1, FALSE);
+    IoSetCompletionRoutine(irp, Keep, NULL, TRUE, TRUE, TRUE);
+    IoSetNextIrpStackLocation(irp);
+    irp->IoStatus.Status = STATUS_SUCCESS;
+    IoCompleteRequest(irp, IO_NO_INCREMENT);
+    IoCompleteRequest(irp, IO_NO_INCREMENT);
+    IoFreeIrp(irp);
+#elif defined(HANDLE_LEAK)
+    HANDLE thread;
+    PsCreateSystemThread(&thread, THREAD_ALL_ACCESS, NULL, NULL, NULL, Nothing, NULL);
+#elif defined(THREAD_LEFT)
+    HANDLE thread;
+    PsCreateSystemThread(&thread, THREAD_ALL_ACCESS, NULL, NULL, NULL, Forever, NULL);
+    ZwClose(thread);
+#elif defined(TIMER_LEFT)
+    static KTIMER timer;
+    static KDPC dpc;
+    LARGE_INTEGER later;
+    later.QuadPart = -10000000LL * 3600;
+    KeInitializeDpc(&dpc, TimerRoutine, NULL);
+    KeInitializeTimer(&timer);
+    KeSetTimer(&timer, later, &dpc);
+#elif defined(INDICATION_LEAK)
+    PWSK_PROVIDER_DATAGRAM_DISPATCH dispatch;
+    SOCKADDR_IN address = {AF_INET};
+    WSK_BUF nothing = {NULL, 0, 0};
+    PWSK_SOCKET socket;
+    REQUEST request;
+    address.sin_addr.S_un.S_addr = 0x0100007f;
+    KeInitializeEvent(&Kept, NotificationEvent, FALSE);
+    if (!NT_SUCCESS(Attach()) || !RequestCreate(&request) ||
+        !NT_SUCCESS(
+            SocketCreate(AF_INET, SOCK_DGRAM, IPPROTO_UDP, WSK_FLAG_DATAGRAM_SOCKET, NULL, &KeepDispatch, &socket)))
+        return;
+    dispatch = (PWSK_PROVIDER_DATAGRAM_DISPATCH)socket->Dispatch;
+    RequestWait(&request, dispatch->WskBind(socket, (PSOCKADDR)&address, 0, RequestIrp(&request)));
+    RequestWait(&request, dispatch->WskGetLocalAddress(socket, (PSOCKADDR)&address, RequestIrp(&request)));
+    SocketEvents(socket, WSK_EVENT_RECEIVE_FROM);
+    RequestWait(&request, dispatch->WskSendTo(socket, &nothing, 0, (PSOCKADDR)&address, 0, NULL, RequestIrp(&request)));
+    KeWaitForSingleObject(&Kept, Executive, KernelMode, FALSE, NULL);
+    SocketClose(socket);
+    RequestFree(&request);
+    Detach();
 #elif defined(SOCKET_LEAK)
     PWSK_SOCKET socket;
     if (NT_SUCCESS(Attach()))
