@@ -65,6 +65,16 @@ fn a_wrong_release_is_refused_and_reported() {
     }
 }
 
+/// Arguments that no client should give come back as statuses, with the IRP completed, and nothing else happens.
+#[test]
+fn hostile_arguments_are_statuses() {
+    everywhere("hostile.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert!(all_passed(&output) > 150);
+    });
+}
+
 /// A stream echo driver: many clients, resets among them, then a clean unload with nothing leaked, and no access to CR8 that
 /// trapped.
 fn echoes(source: &str) {

@@ -79,6 +79,11 @@ fn an_irp_completed_twice() {
 }
 
 #[test]
+fn an_irp_touched_after_it_was_freed() {
+    violates("IRP_TOUCHED", "use after free", "MakeMistake", &["freed IRP"]);
+}
+
+#[test]
 fn a_handle_leak() {
     violates("HANDLE_LEAK", "handle leak", "MakeMistake", &[]);
 }

@@ -48,6 +48,7 @@ pub(crate) fn error(error: &Error) -> Ending {
 /// # Safety
 /// `irp` is null, or an IRP that the client owns and gives to the function, with a stack location left.
 pub(crate) unsafe fn enter(irp: *mut IRP) -> Option<Entered> {
+    irql::at_most(irql::DISPATCH_LEVEL, "a function of WSK"); // F-6
     if irp.is_null() {
         return None;
     }

@@ -141,6 +141,10 @@ static __attribute__((noinline)) void MakeMistake(void)
     IoCompleteRequest(irp, IO_NO_INCREMENT);
     IoCompleteRequest(irp, IO_NO_INCREMENT);
     IoFreeIrp(irp);
+#elif defined(IRP_TOUCHED)
+    volatile IRP *irp = IoAllocateIrp(1, FALSE);
+    IoFreeIrp((PIRP)irp);
+    irp->IoStatus.Status = STATUS_SUCCESS;
 #elif defined(HANDLE_LEAK)
     HANDLE thread;
     PsCreateSystemThread(&thread, THREAD_ALL_ACCESS, NULL, NULL, NULL, Nothing, NULL);
