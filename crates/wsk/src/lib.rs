@@ -61,7 +61,7 @@ pub use events::{
 };
 pub use indication::{Datagrams, Indication, ReceivedDatagram};
 pub use listen::ListenSocket;
-pub use processor::current_irql;
+pub use processor::{current_irql, hold_completions};
 pub use provider::{Builder, Counters, Provider};
 pub use registration::{Client, ClientDispatch, ProviderCharacteristics, Registration, WaitTimeout};
 pub use request::{Canceller, FromCompletion, ReceivedFrom, Request, Transfer};

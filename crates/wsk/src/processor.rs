@@ -16,7 +16,7 @@ use wsk_core::request::{Completion, RequestId};
 use wsk_core::transport::{Doorbell, Driver, Operation, Report, Token};
 
 use crate::connection::ConnectionSocket;
-use crate::socket::{Place, Socket};
+use crate::socket::{Completed, CompletionCallback, Place, Socket};
 
 /// What a processor is asked to do.
 pub(crate) enum Mail {
@@ -24,6 +24,8 @@ pub(crate) enum Mail {
     Submit(Token, Operation),
     /// Deliver a completion.
     Complete(Arc<Socket>, Completion),
+    /// Call back with the result of a request that had completed before the callback was set.
+    Deliver(Arc<Socket>, CompletionCallback, Completed),
     /// Call the client.
     Call(Arc<Socket>, Callback),
     /// The socket's close has completed: forget it.
@@ -66,6 +68,8 @@ thread_local! {
     /// How deep this thread is in client code called by the subsystem.
     static CLIENT_CODE: Cell<u32> = const { Cell::new(0) };
     static IRQL: Cell<u8> = const { Cell::new(0) };
+    /// Whether completions on this thread are held: see [`hold_completions`].
+    static HOLDING: Cell<bool> = const { Cell::new(false) };
     /// Requests made by the client code that runs now, and not looked at since: see [`note_fresh`].
     static FRESH: RefCell<Vec<(Token, RequestId)>> = const { RefCell::new(Vec::new()) };
     /// The processor this thread pumps.
@@ -116,6 +120,25 @@ pub(crate) fn enter_waker(waker: std::task::Waker) {
 /// The modelled IRQL of this thread: DISPATCH_LEVEL (2) inside callbacks, otherwise PASSIVE_LEVEL (0) (E-2).
 pub fn current_irql() -> u8 {
     IRQL.get()
+}
+
+/// Runs client code during which no completion function is called on this thread: requests that could finish at once are
+/// delivered by their sockets' processors, in order. For those who call completion routines that start further requests, and
+/// want neither recursion nor a completion out of order (F-69).
+pub fn hold_completions<R>(code: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            HOLDING.set(self.0);
+        }
+    }
+    let _restore = Restore(HOLDING.replace(true));
+    code()
+}
+
+/// Whether completions on this thread are held.
+pub(crate) fn holds_completions() -> bool {
+    HOLDING.get()
 }
 
 /// Runs client code; a panic in it ends there (the hook has reported it) and `None` is returned.
@@ -363,6 +386,7 @@ impl Pump {
 pub(crate) fn carry_out(mail: Mail) {
     match mail {
         Mail::Complete(socket, completion) => socket.deliver(completion),
+        Mail::Deliver(socket, callback, completed) => socket.deliver_late(callback, completed),
         Mail::Call(socket, callback) => socket.call(callback),
         Mail::Gone(socket) => socket.gone(),
         Mail::Submit(..) | Mail::Stop => {}

@@ -30,7 +30,7 @@ use crate::request::{FromCompletion, Request};
 use waiters::Waiter;
 
 pub(crate) use calls::Sink;
-pub(crate) use waiters::{Completed, State};
+pub(crate) use waiters::{Completed, CompletionCallback, State};
 
 /// Where the running code stands towards a socket's home processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use wsk_core::request::{Completion, Outcome, RequestId};
 use crate::connection::ConnectionSocket;
 use crate::events::ConnectionEvents;
 use crate::machine::Machine;
-use crate::processor::{enter_client, enter_waker, take_fresh};
+use crate::processor::{Mail, enter_client, enter_waker, holds_completions, take_fresh};
 
 use super::calls::count;
 use super::decide::is_plain;
@@ -154,7 +154,7 @@ impl Socket {
     /// order in which they were decided (F-163, F-167). Under the lock.
     pub(super) fn may_finish_inline(&self) -> bool {
         let own = usize::from(DELIVERING.get() == std::ptr::from_ref(self) as usize);
-        self.undelivered.load(Ordering::Acquire) <= own
+        !holds_completions() && self.undelivered.load(Ordering::Acquire) <= own
     }
 
     /// A completion is about to be delivered without having been an effect. Under the lock.
@@ -185,9 +185,9 @@ impl Socket {
         matches!(self.state.lock().waiter_of_handle(id), Waiter::Done(_))
     }
 
-    /// Has `callback` called at completion; gives both back if it has completed already.
+    /// Has `callback` called at completion; gives both back if it has completed already and this thread may call it.
     pub(crate) fn set_callback(
-        &self,
+        self: &Arc<Self>,
         id: RequestId,
         callback: CompletionCallback,
     ) -> Option<(CompletionCallback, Completed)> {
@@ -199,10 +199,27 @@ impl Socket {
             drop(old);
             return None;
         }
-        match state.remove(id) {
-            Some(Waiter::Done(completed)) => Some((callback, *completed)),
+        let Some(Waiter::Done(completed)) = state.remove(id) else { return None };
+        if !holds_completions() {
+            return Some((callback, *completed));
+        }
+        self.undelivered.fetch_add(1, Ordering::Relaxed);
+        match self.home.post(Mail::Deliver(self.clone(), callback, *completed)) {
+            Err(Mail::Deliver(_, callback, completed)) => {
+                drop(state);
+                self.undelivered.fetch_sub(1, Ordering::Release);
+                Some((callback, completed))
+            }
             _ => None,
         }
+    }
+
+    /// Calls back with a result that was there before.
+    pub(crate) fn deliver_late(self: &Arc<Self>, callback: CompletionCallback, completed: Completed) {
+        let outer = DELIVERING.replace(Arc::as_ptr(self) as usize);
+        enter_client(self.home.callback_irql(), || callback(completed));
+        DELIVERING.set(outer);
+        self.undelivered.fetch_sub(1, Ordering::Release);
     }
 
     /// Nobody waits for this request any more.
