@@ -12,7 +12,7 @@ use wsk_abi::sockaddr::{ADDRINFOEXW, AF_INET, AF_INET6};
 use crate::border::{self, Out, RawAddress};
 
 /// Threads that may wait for the resolver at the same time.
-const THREADS: usize = 2;
+const THREADS: usize = 4;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -75,43 +75,77 @@ pub(crate) struct Hints {
     pub(crate) protocol: i32,
 }
 
+/// What a lookup found: addresses, and the node's canonical name if it was asked for (F-224).
+#[derive(Debug)]
+pub(crate) struct Found {
+    addresses: Vec<SocketAddr>,
+    canonical: Option<String>,
+}
+
+const AI_CANONNAME: i32 = 0x2;
+const AI_FQDN: i32 = 0x2_0000;
+
+/// Linux's flags for the NPI's. Linux: PASSIVE 1, CANONNAME 2, NUMERICHOST 4, V4MAPPED 8, ALL 0x10, ADDRCONFIG 0x20,
+/// NUMERICSERV 0x400.
+fn native_flags(flags: i32) -> i32 {
+    let pairs = [
+        (0x1, 0x1),
+        (AI_CANONNAME, 0x2),
+        (AI_FQDN, 0x2),
+        (0x4, 0x4),
+        (0x8, 0x400),
+        (0x100, 0x10),
+        (0x400, 0x20),
+        (0x800, 0x8),
+    ];
+    pairs.iter().filter(|(ours, _)| flags & ours != 0).fold(0, |native, (_, theirs)| native | theirs)
+}
+
 /// Looks a node and a service up; one entry per address (F-222, F-224).
-pub(crate) fn lookup(node: Option<&str>, service: Option<&str>, hints: Hints) -> Result<Vec<SocketAddr>, NtStatus> {
-    let family = match hints.family {
+pub(crate) fn lookup(node: Option<&str>, service: Option<&str>, hints: Hints) -> Result<Found, NtStatus> {
+    let address = match hints.family {
         0 => 0,
         family if family == i32::from(AF_INET) => 2,
         family if family == i32::from(AF_INET6) => 10,
         _ => return Err(NtStatus::NOT_FOUND),
     };
-    let hints = dns_lookup::AddrInfoHints {
-        socktype: if hints.kind == 0 { 1 } else { hints.kind },
-        protocol: hints.protocol,
-        address: family,
-        flags: hints.flags & 0x7 | if hints.flags & 8 != 0 { 0x400 } else { 0 },
+    // Of one type, so that each address comes once; services may be of another protocol than TCP.
+    let socktype = match (hints.kind, hints.protocol) {
+        (0, 0 | 6) => 1,
+        (0, 17) => 2,
+        (kind, _) => kind,
     };
-    let found = dns_lookup::getaddrinfo(node, service, Some(hints)).map_err(|_| NtStatus::NOT_FOUND)?; // F-223
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for entry in found.flatten() {
-        if !addresses.contains(&entry.sockaddr) {
-            addresses.push(entry.sockaddr);
+    let flags = native_flags(hints.flags);
+    let native = dns_lookup::AddrInfoHints { socktype, protocol: hints.protocol, address, flags };
+    let entries = dns_lookup::getaddrinfo(node, service, Some(native)).map_err(|_| NtStatus::NOT_FOUND)?; // F-223
+    let mut found = Found { addresses: Vec::new(), canonical: None };
+    for entry in entries.flatten() {
+        if !found.addresses.contains(&entry.sockaddr) {
+            found.addresses.push(entry.sockaddr);
+        }
+        if hints.flags & (AI_CANONNAME | AI_FQDN) != 0 && found.canonical.is_none() {
+            found.canonical = entry.canonname;
         }
     }
-    if addresses.is_empty() { Err(NtStatus::NOT_FOUND) } else { Ok(addresses) }
+    if found.addresses.is_empty() { Err(NtStatus::NOT_FOUND) } else { Ok(found) }
 }
 
-/// An entry of a result, with the address it points to.
+/// An entry of a result, with what it points to.
 #[repr(C)]
 struct Entry {
     info: ADDRINFOEXW,
     address: RawAddress,
+    canonical: Box<[u16]>,
 }
 
 /// Makes the list that a client reads and gives back to [`free`].
-pub(crate) fn list(addresses: &[SocketAddr], hints: Hints) -> *mut ADDRINFOEXW {
+pub(crate) fn list(found: &Found, hints: Hints) -> *mut ADDRINFOEXW {
     let mut next: *mut ADDRINFOEXW = ptr::null_mut();
-    for address in addresses.iter().rev() {
+    for (at, address) in found.addresses.iter().enumerate().rev() {
         let raw = RawAddress::from(*address);
-        let mut entry = Box::new(Entry { info: ADDRINFOEXW::default(), address: raw });
+        let name = found.canonical.as_ref().filter(|_| at == 0);
+        let canonical = name.map(|name| name.encode_utf16().chain([0]).collect()).unwrap_or_default();
+        let mut entry = Box::new(Entry { info: ADDRINFOEXW::default(), address: raw, canonical });
         entry.info.ai_family = if address.is_ipv4() { AF_INET.into() } else { AF_INET6.into() };
         entry.info.ai_socktype = hints.kind;
         entry.info.ai_protocol = hints.protocol;
@@ -119,6 +153,9 @@ pub(crate) fn list(addresses: &[SocketAddr], hints: Hints) -> *mut ADDRINFOEXW {
         entry.info.ai_next = next;
         // The address lies in the same allocation, which stays where it is.
         entry.info.ai_addr = (&raw mut entry.address).cast();
+        if name.is_some() {
+            entry.info.ai_canonname = entry.canonical.as_mut_ptr();
+        }
         next = Box::into_raw(entry).cast();
     }
     next

@@ -52,6 +52,9 @@ slot! {
         let creator = caller::current();
         // SAFETY: the client's IRP.
         let Some(irp) = (unsafe { completion::enter(Irp) }) else { return NtStatus::INVALID_PARAMETER }; // F-50
+        if irp.is_cancelled() {
+            return irp.refuse(NtStatus::CANCELLED); // F-67
+        }
         let client = match client::find(Client) {
             Ok(client) => client,
             Err(status) => return irp.refuse(status), // F-53
@@ -263,8 +266,7 @@ slot! {
         const NS_ALL: u32 = 0;
         const NS_DNS: u32 = 12;
         let result = Out::new(Result);
-        let outstanding = client.begin();
-        let parked = Parked::park(irp);
+        let parked = Parked::park(irp, client.begin());
         names::run(move || {
             let found = match NameSpace {
                 NS_ALL | NS_DNS => names::lookup(node.as_deref(), service.as_deref(), hints),
@@ -272,8 +274,8 @@ slot! {
             };
             // A cancelled lookup leaves the result untouched and nothing to free (F-225).
             parked.end_with(|| match found {
-                Ok(addresses) => {
-                    result.write(names::list(&addresses, hints));
+                Ok(found) => {
+                    result.write(names::list(&found, hints));
                     done(0)
                 }
                 Err(status) => {
@@ -281,7 +283,6 @@ slot! {
                     failed(status)
                 }
             });
-            drop(outstanding);
         });
         NtStatus::PENDING
     }
@@ -335,8 +336,7 @@ slot! {
             Err(status) => return irp.refuse(status),
         };
         let (node_out, service_out) = (Out::new(NodeName), Out::new(ServiceName));
-        let outstanding = client.begin();
-        let parked = Parked::park(irp);
+        let parked = Parked::park(irp, client.begin());
         names::run(move || {
             let found = names::name(address, Flags);
             parked.end_with(move || {
@@ -353,7 +353,6 @@ slot! {
                 };
                 write().map_or_else(failed, |()| done(0))
             });
-            drop(outstanding);
         });
         NtStatus::PENDING
     }
