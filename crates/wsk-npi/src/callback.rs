@@ -33,6 +33,7 @@ pub(crate) struct Callbacks {
     datagram: AtomicPtr<WSK_CLIENT_DATAGRAM_DISPATCH>,
     /// The socket's slot.
     owner: AtomicUsize,
+    client_slot: AtomicUsize,
     /// Whose sockets come from WskAcceptEvent.
     client: OnceLock<Weak<Client>>,
     /// While WskAcceptEvent runs: where the client writes context and table of the accepted socket (E-33).
@@ -78,8 +79,14 @@ impl Callbacks {
         self
     }
 
-    pub(crate) fn set_owner(&self, slot: usize) {
+    /// Whose they are: the slots of the socket and of its client.
+    pub(crate) fn set_owner(&self, slot: usize, client: usize) {
         self.owner.store(slot, Ordering::Relaxed);
+        self.client_slot.store(client, Ordering::Relaxed);
+    }
+
+    fn client_slot(&self) -> usize {
+        self.client_slot.load(Ordering::Relaxed)
     }
 
     fn owner(&self) -> usize {
@@ -152,7 +159,7 @@ impl ConnectionEvents for Callbacks {
         });
         match status {
             NtStatus::PENDING => {
-                list.retain(data.into_buffers(), function as usize);
+                list.retain(data.into_buffers(), function as usize, self.client_slot());
                 Receive::Accepted
             }
             status if status.is_success() => {
@@ -224,7 +231,7 @@ impl DatagramEvents for Callbacks {
         let status = call("WskReceiveFromEvent", || unsafe { function(context, flags, first) });
         match status {
             NtStatus::PENDING => {
-                list.retain(datagrams, function as usize);
+                list.retain(datagrams, function as usize, self.client_slot());
                 ReceiveFrom::Accepted
             }
             NtStatus::DATA_NOT_ACCEPTED => {
@@ -260,6 +267,7 @@ impl ListenEvents for Callbacks {
         let connection = incoming.accept(Some(accepted.clone()));
         let socket =
             Socket::publish(Handle::Connection(connection), client, accepted.clone(), false, function as usize);
+        socket.inherit(self.owner());
         let (listener, pointer) = (self.context(), socket.pointer());
         let status = call("WskAcceptEvent", || {
             // SAFETY: the client's function; all it is pointed to lives until it returns.

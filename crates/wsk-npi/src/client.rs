@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::ptr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use wsk::{Provider, Registration, WaitTimeout};
@@ -10,7 +11,7 @@ use wsk_abi::NtStatus;
 use wsk_abi::wsk::PWSK_CLIENT;
 use wsk_nt::verify::{self, Leak};
 
-use crate::completion::{Parked, failed};
+use crate::completion::{Entered, Parked, failed};
 use crate::pool::Pool;
 use crate::socket;
 
@@ -47,8 +48,8 @@ pub(crate) struct Client {
     /// IRPs of provider functions that are not of a socket and have not completed.
     outstanding: Mutex<usize>,
     idle: Condvar,
-    /// WSK_TRANSPORT_LIST_CHANGE (C-3).
-    pub(crate) list_changes: Mutex<Vec<Arc<Parked>>>,
+    /// WSK_TRANSPORT_LIST_CHANGE (C-3); none any more once the client is being deregistered.
+    list_changes: Mutex<Option<Vec<Arc<Parked>>>>,
     creator: usize,
     // The provider goes last.
     _provider: Arc<Provider>,
@@ -67,7 +68,7 @@ impl Client {
             captured: Mutex::default(),
             outstanding: Mutex::new(0),
             idle: Condvar::new(),
-            list_changes: Mutex::default(),
+            list_changes: Mutex::new(Some(Vec::new())),
             creator,
             _provider: provider,
         });
@@ -113,17 +114,38 @@ impl Client {
         Outstanding(self.clone())
     }
 
+    /// Keeps a WSK_TRANSPORT_LIST_CHANGE until the list changes, or the client goes.
+    pub(crate) fn await_list_change(self: &Arc<Self>, irp: Entered) {
+        let change = Parked::park(irp, self.begin());
+        let mut changes = self.list_changes.lock();
+        match &mut *changes {
+            Some(changes) => {
+                changes.retain(|change| !change.is_gone());
+                changes.push(change);
+            }
+            None => {
+                drop(changes);
+                change.end(failed(NtStatus::CANCELLED)); // F-22
+            }
+        }
+    }
+
+    /// No WSK_TRANSPORT_LIST_CHANGE any more (F-22).
+    fn end_list_changes(&self) {
+        let changes = self.list_changes.lock().take().unwrap_or_default();
+        changes.iter().for_each(|change| change.end(failed(NtStatus::CANCELLED)));
+    }
+
     /// WskDeregister: waits for everything of F-23, and forgets the client.
     pub(crate) fn deregister(self: &Arc<Self>) -> Result<(), NtStatus> {
-        std::mem::take(&mut *self.list_changes.lock())
-            .iter()
-            .for_each(|change| change.end(failed(NtStatus::CANCELLED))); // F-22
+        self.end_list_changes();
         self.registration.deregister().map_err(|error| error.status())?;
         let mut outstanding = self.outstanding.lock();
         while *outstanding > 0 {
             self.idle.wait(&mut outstanding);
         }
         drop(outstanding);
+        crate::indication::free_left_by(self.pointer() as usize); // F-24
         if self.slot.client.lock().take().is_some() {
             SLOTS.give_back(self.slot);
         }
@@ -168,12 +190,13 @@ pub(crate) fn held_in(range: &Range<usize>) -> Vec<Leak> {
     held
 }
 
-/// Ends what drivers left behind, so that the process can go on without them: closes sockets and releases captures, without
-/// waiting. After a driver whose code is about to go.
-pub fn abandon(which: impl Fn(usize) -> bool) {
+/// Ends what a driver left behind whose code, in `range`, is about to go: closes its sockets, so that what was pending there
+/// completes while its routines can still be called, and releases its captures. Waits so long at most.
+pub fn abandon(range: &Range<usize>, limit: Duration) {
     for client in SLOTS.all().filter_map(|slot| slot.client.lock().clone()) {
-        if which(client.creator) {
-            socket::close_all(&client);
+        if range.contains(&client.creator) {
+            client.end_list_changes();
+            socket::close_all(&client, limit);
             client.captured.lock().clear();
         }
     }

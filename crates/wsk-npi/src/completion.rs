@@ -17,6 +17,8 @@ use wsk_nt::io::cancel::{self, set_cancel_routine};
 use wsk_nt::io::{complete::complete_request, irp as io};
 use wsk_nt::ke::irql;
 
+use crate::client::Outstanding;
+
 /// The IRP of one call, entered: the provider's stack location is the current one (F-41). It must be ended by one of the
 /// methods, which return what the function has to return.
 #[must_use = "every IRP is completed"]
@@ -105,7 +107,8 @@ pub(crate) unsafe fn transfer(irp: *mut IRP, start: impl FnOnce() -> Result<Requ
 }
 
 impl Entered {
-    fn is_cancelled(&self) -> bool {
+    /// Whether it was cancelled before it came (F-67).
+    pub(crate) fn is_cancelled(&self) -> bool {
         // SAFETY: ours until completed.
         unsafe { (*self.0).Cancel != 0 }
     }
@@ -114,7 +117,7 @@ impl Entered {
     pub(crate) fn finish(self, ending: Ending) -> NtStatus {
         set_status(self.0, ending);
         // SAFETY: ours until now; not touched again (F-42).
-        unsafe { complete_request(self.0, 0) };
+        wsk::hold_completions(|| unsafe { complete_request(self.0, 0) });
         ending.Status
     }
 
@@ -202,7 +205,7 @@ impl Pended {
         self
     }
 
-    /// Ends it. Completions that come up inside another one on this thread wait until that has returned (F-69).
+    /// Ends it.
     pub(crate) fn end(self, ending: Ending) {
         if self.cancellable {
             // SAFETY: ours until completed.
@@ -241,8 +244,12 @@ impl Cancel {
     }
 }
 
-/// A pended IRP that waits for something other than a socket: whoever comes first ends it.
-pub(crate) struct Parked(Mutex<Place>);
+/// A pended IRP that waits for something other than a socket: whoever comes first ends it. Its client is not deregistered
+/// before its completion routine has returned (F-23).
+pub(crate) struct Parked {
+    place: Mutex<Place>,
+    outstanding: Mutex<Option<Outstanding>>,
+}
 
 enum Place {
     /// Being parked.
@@ -254,16 +261,16 @@ enum Place {
 
 impl Parked {
     /// Marks an IRP pending and parks it; IoCancelIrp ends it with CANCELLED.
-    pub(crate) fn park(irp: Entered) -> Arc<Self> {
-        let this = Arc::new(Self(Mutex::new(Place::Coming)));
+    pub(crate) fn park(irp: Entered, outstanding: Outstanding) -> Arc<Self> {
+        let this = Arc::new(Self { place: Mutex::new(Place::Coming), outstanding: Mutex::new(Some(outstanding)) });
         let pended = irp.mark_pending().cancellable(Cancel::Parked(this.clone()));
-        let mut place = this.0.lock();
+        let mut place = this.place.lock();
         if matches!(*place, Place::Coming) {
             *place = Place::Here(pended);
             drop(place);
         } else {
             drop(place);
-            pended.end(failed(NtStatus::CANCELLED));
+            this.finish(pended, failed(NtStatus::CANCELLED));
         }
         this
     }
@@ -275,15 +282,20 @@ impl Parked {
 
     /// Ends it, unless another has, with what `finish` says; that writes the client's variables (F-76).
     pub(crate) fn end_with(&self, finish: impl FnOnce() -> Ending) {
-        let place = std::mem::replace(&mut *self.0.lock(), Place::Gone);
+        let place = std::mem::replace(&mut *self.place.lock(), Place::Gone);
         if let Place::Here(pended) = place {
-            pended.end(finish());
+            self.finish(pended, finish());
         }
+    }
+
+    fn finish(&self, pended: Pended, ending: Ending) {
+        pended.end(ending);
+        drop(self.outstanding.lock().take());
     }
 
     /// Whether it has ended.
     pub(crate) fn is_gone(&self) -> bool {
-        matches!(*self.0.lock(), Place::Gone)
+        matches!(*self.place.lock(), Place::Gone)
     }
 }
 
@@ -302,27 +314,33 @@ unsafe extern "win64" fn cancel_routine(_: PDEVICE_OBJECT, irp: *mut IRP) {
     cancel.run();
 }
 
+/// How deep completion routines may nest on one thread: those of requests that are no socket's, such as WskSocket itself.
+const DEPTH: u32 = 8;
+
 thread_local! {
-    static COMPLETING: Cell<bool> = const { Cell::new(false) };
+    static DEEP: Cell<u32> = const { Cell::new(0) };
     static WAITING: RefCell<VecDeque<*mut IRP>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// Completes a pended IRP, at the IRQL the subsystem is at.
+/// Completes a pended IRP, at the IRQL the subsystem is at. What its routine starts on sockets is completed by their processors,
+/// in order, and never from here (F-69, F-115).
 fn complete(irp: *mut IRP) {
-    if COMPLETING.replace(true) {
+    let depth = DEEP.get();
+    if depth >= DEPTH {
         return WAITING.with_borrow_mut(|waiting| waiting.push_back(irp));
     }
+    DEEP.set(depth + 1);
     let mut next = Some(irp);
     while let Some(irp) = next {
         // The level the subsystem is at: on its own threads, the driver's calls find the executive's at PASSIVE_LEVEL.
         let level = wsk::current_irql();
         let before = (level > irql::PASSIVE_LEVEL).then(|| irql::set(level.max(irql::current())));
         // SAFETY: the subsystem's until now; not touched again (F-42).
-        unsafe { complete_request(irp, 0) };
+        wsk::hold_completions(|| unsafe { complete_request(irp, 0) });
         if let Some(before) = before {
             irql::set(before);
         }
-        next = WAITING.with_borrow_mut(VecDeque::pop_front);
+        next = if depth == 0 { WAITING.with_borrow_mut(VecDeque::pop_front) } else { None };
     }
-    COMPLETING.set(false);
+    DEEP.set(depth);
 }

@@ -14,7 +14,7 @@ use wsk_abi::wsk::{
 
 use crate::border;
 use crate::client::Client;
-use crate::completion::{Entered, Parked, done, failed};
+use crate::completion::{Entered, done, failed};
 
 /// The buffers of a control request.
 pub(crate) struct Buffers<'a> {
@@ -37,14 +37,6 @@ impl Buffers<'_> {
         // SAFETY: the caller's buffer, large enough; perhaps not aligned.
         unsafe { self.output.cast::<T>().write_unaligned(value) };
         Ok(size_of::<T>())
-    }
-
-    /// Writes bytes that are known to fit.
-    pub(crate) fn answer_bytes(&self, bytes: &[u8]) -> usize {
-        assert!(bytes.len() <= self.room);
-        // SAFETY: the caller's buffer, large enough.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.output.cast::<u8>(), bytes.len()) };
-        bytes.len()
     }
 
     /// Says how long the result is, or would have to be.
@@ -74,10 +66,7 @@ pub(crate) fn control(
 ) -> NtStatus {
     if code == WSK_TRANSPORT_LIST_CHANGE {
         let Some(irp) = irp else { return NtStatus::INVALID_PARAMETER };
-        let change = Parked::park(irp);
-        let mut changes = client.list_changes.lock();
-        changes.retain(|change| !change.is_gone());
-        changes.push(change);
+        client.await_list_change(irp);
         return NtStatus::PENDING;
     }
     let result = match code {

@@ -29,6 +29,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// What a connection has from its listener (control.md 4, "inh").
+    pub(crate) fn inherited(&self) -> Self {
+        Self { keep_alive: self.keep_alive, receive_buffer: self.receive_buffer, ..Self::default() }
+    }
+}
+
 /// What became of a request.
 enum Outcome {
     /// It is done; so many bytes were written.
@@ -218,7 +225,7 @@ fn get_option(socket: &Socket, level: u32, code: u32, buffers: &Buffers<'_>) -> 
     };
     match buffers.room {
         0 => Err(NtStatus::BUFFER_TOO_SMALL),
-        1..=3 => Ok(buffers.answer_bytes(&[value.min(255) as u8])), // C-17
+        1..=3 => buffers.answer(value.min(255) as u8), // C-17
         _ => buffers.answer(value),
     }
 }

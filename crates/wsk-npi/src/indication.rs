@@ -33,6 +33,8 @@ pub(crate) struct Element<N, L> {
     state: AtomicU8,
     /// The socket's slot.
     owner: AtomicUsize,
+    /// The client's, for what it leaves behind.
+    client: AtomicUsize,
     /// The callback that kept it.
     keeper: AtomicUsize,
     lease: Mutex<Option<L>>,
@@ -60,6 +62,7 @@ impl<N: Default, L> Default for Element<N, L> {
             address: UnsafeCell::default(),
             state: AtomicU8::new(FREE),
             owner: AtomicUsize::new(0),
+            client: AtomicUsize::new(0),
             keeper: AtomicUsize::new(0),
             lease: Mutex::new(None),
         }
@@ -172,9 +175,10 @@ impl<K: Kind> Lent<K> {
     }
 
     /// The callback keeps the list: from now on each element owns its data. What it released already is released now.
-    pub(crate) fn retain(self, leases: impl IntoIterator<Item = K::Lease>, keeper: usize) {
+    pub(crate) fn retain(self, leases: impl IntoIterator<Item = K::Lease>, keeper: usize, client: usize) {
         for (element, lease) in self.elements.into_iter().zip(leases) {
             element.keeper.store(keeper, Ordering::Relaxed);
+            element.client.store(client, Ordering::Relaxed);
             *element.lease.lock() = Some(lease);
             if element.state.compare_exchange(LENT, RETAINED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
                 free::<K>(element);
@@ -258,6 +262,25 @@ pub(crate) fn release<K: Kind>(list: *mut K::Node, owner: usize) -> NtStatus {
         }
     }
     NtStatus::SUCCESS
+}
+
+/// Frees what a client that is gone never released (F-24, E-119). Each is reported.
+pub(crate) fn free_left_by(client: usize) {
+    fn of<K: Kind>(client: usize) {
+        for element in K::pool().all() {
+            let left = element.state.load(Ordering::Acquire) == RETAINED
+                && element.client.load(Ordering::Relaxed) == client
+                && element.state.compare_exchange(RETAINED, RELEASED, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+            if left {
+                let what = format!("an indication of {} bytes, kept by a callback", element.buffer().Length);
+                let keeper = element.keeper.load(Ordering::Relaxed);
+                free::<K>(element);
+                verify::violation_by("indication leak", what, keeper);
+            }
+        }
+    }
+    of::<Data>(client);
+    of::<Datagram>(client);
 }
 
 /// Indications that clients hold now: bytes, and the callback that kept each.

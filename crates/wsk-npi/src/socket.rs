@@ -7,8 +7,9 @@
 use std::cell::UnsafeCell;
 use std::ops::Deref;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use wsk::{BasicSocket, ConnectionSocket, DatagramSocket, ListenSocket, Request, StreamSocket};
@@ -130,7 +131,7 @@ impl Socket {
     ) -> Using {
         let slot = SLOTS.take();
         slot.dispatch.store(handle.table().cast_mut(), Ordering::Release);
-        callbacks.set_owner(slot.address());
+        callbacks.set_owner(slot.address(), client.pointer() as usize);
         let options = Mutex::default();
         let closing = AtomicBool::new(false);
         let socket = Self { handle, client, callbacks, misfit, options, slot, closing, creator };
@@ -138,6 +139,13 @@ impl Socket {
         unsafe { *slot.socket.get() = Some(socket) };
         slot.users.store(OPEN + USER, Ordering::Release);
         Using(slot)
+    }
+
+    /// Takes over the options of the listener that accepted it, while that is open.
+    pub(crate) fn inherit(&self, listener: usize) {
+        if let Some(listener) = SLOTS.find(listener as *const ()).and_then(Slot::enter) {
+            *self.options.lock() = listener.options.lock().inherited();
+        }
     }
 
     /// The pointer the client has.
@@ -240,15 +248,29 @@ pub(crate) fn open() -> Vec<(&'static str, usize)> {
     SLOTS.all().filter_map(Slot::enter).map(|socket| (socket.handle.name(), socket.creator)).collect()
 }
 
-/// Closes a socket that the client did not want, or left behind.
+/// Closes a socket that the client did not want.
 pub(crate) fn close_quietly(socket: Using) {
+    close_and(socket, || ());
+}
+
+fn close_and(socket: Using, closed: impl FnOnce() + Send + 'static) {
     if let Some(request) = socket.close() {
-        request.on_complete(move |_| socket.closed());
+        request.on_complete(move |_| {
+            socket.closed();
+            closed();
+        });
     }
 }
 
-/// Closes what a client left open, without waiting.
-pub(crate) fn close_all(client: &Arc<Client>) {
-    let open = SLOTS.all().filter_map(Slot::enter);
-    open.filter(|socket| Arc::ptr_eq(&socket.client, client)).for_each(close_quietly);
+/// Closes what a client left open, and waits until the completion routines of what was pending there have run: for so long at
+/// most.
+pub(crate) fn close_all(client: &Arc<Client>, limit: Duration) {
+    let (closing, closed) = mpsc::channel::<()>();
+    for socket in SLOTS.all().filter_map(Slot::enter).filter(|socket| Arc::ptr_eq(&socket.client, client)) {
+        let closing = closing.clone();
+        close_and(socket, move || drop(closing));
+    }
+    drop(closing);
+    // Nobody sends: it ends when the last sender is gone.
+    let _ = closed.recv_timeout(limit);
 }

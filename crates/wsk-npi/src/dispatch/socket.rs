@@ -111,6 +111,9 @@ unsafe fn address(
 ) -> NtStatus {
     // SAFETY: the caller's word.
     let Some(irp) = (unsafe { completion::enter(irp) }) else { return NtStatus::INVALID_PARAMETER };
+    if irp.is_cancelled() {
+        return irp.refuse(NtStatus::CANCELLED); // F-67
+    }
     let out = Out::new(out);
     let found = find(socket).and_then(|socket| {
         if out.is_null() {
