@@ -153,13 +153,17 @@ static const WSK_CLIENT_LISTEN_DISPATCH ListenDispatch = {AcceptEvent, InspectEv
 
 static void End(void)
 {
+    PLIST_ENTRY entry;
+
     if (Thread != NULL) {
         Stop = TRUE;
         KeSetEvent(&Wake, IO_NO_INCREMENT, FALSE);
         KeWaitForSingleObject(Thread, Executive, KernelMode, FALSE, NULL);
         ObDereferenceObject(Thread);
     }
-    SocketClose(Listener); /* what is still pended is refused */
+    SocketClose(Listener); /* what is still pended is refused, and no callback runs any more */
+    while ((entry = ExInterlockedRemoveHeadList(&Pended, &PendedLock)) != NULL)
+        ExFreePoolWithTag(CONTAINING_RECORD(entry, PENDED, Link), SAMPLE_TAG);
     ConnectionsEnd(FALSE);
     Detach();
 }

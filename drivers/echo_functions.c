@@ -9,7 +9,9 @@
 static PWSK_SOCKET Listener;
 static CONNECTION *Next;   /* the connection that the pending WskAccept will fill */
 static PIRP AcceptIrp;
-static KEVENT AcceptEnded; /* no WskAccept is pending any more */
+static BOOLEAN Stopping;   /* no WskAccept any more: the listener is about to be closed */
+static KSPIN_LOCK AcceptLock;
+static KEVENT AcceptEnded; /* no WskAccept is pending, and none will be */
 
 static IO_COMPLETION_ROUTINE Accepted, Received, Sent, Disconnected;
 
@@ -66,18 +68,28 @@ static NTSTATUS NTAPI Disconnected(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID 
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
+/* Ends the chain of WskAccepts if the driver is stopping. */
 static void Accept(void)
 {
     PWSK_PROVIDER_LISTEN_DISPATCH dispatch = (PWSK_PROVIDER_LISTEN_DISPATCH)Listener->Dispatch;
+    BOOLEAN stopping;
+    KIRQL irql;
 
     Next = ConnectionCreate();
-    if (Next == NULL) {
-        KeSetEvent(&AcceptEnded, IO_NO_INCREMENT, FALSE);
+    KeAcquireSpinLock(&AcceptLock, &irql);
+    stopping = Stopping || Next == NULL;
+    if (!stopping) {
+        IoReuseIrp(AcceptIrp, STATUS_UNSUCCESSFUL); /* not after Unload's IoCancelIrp, which this would undo */
+        IoSetCompletionRoutine(AcceptIrp, Accepted, NULL, TRUE, TRUE, TRUE);
+    }
+    KeReleaseSpinLock(&AcceptLock, irql);
+    if (!stopping) {
+        dispatch->WskAccept(Listener, 0, NULL, NULL, NULL, NULL, AcceptIrp);
         return;
     }
-    IoReuseIrp(AcceptIrp, STATUS_UNSUCCESSFUL);
-    IoSetCompletionRoutine(AcceptIrp, Accepted, NULL, TRUE, TRUE, TRUE);
-    dispatch->WskAccept(Listener, 0, NULL, NULL, NULL, NULL, AcceptIrp);
+    if (Next != NULL)
+        ConnectionFree(Next);
+    KeSetEvent(&AcceptEnded, IO_NO_INCREMENT, FALSE);
 }
 
 static NTSTATUS NTAPI Accepted(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
@@ -87,7 +99,7 @@ static NTSTATUS NTAPI Accepted(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Cont
     (void)DeviceObject;
     (void)Context;
     if (!NT_SUCCESS(Irp->IoStatus.Status)) {
-        ConnectionFree(connection); /* the listener is being closed */
+        ConnectionFree(connection); /* cancelled by the unload */
         KeSetEvent(&AcceptEnded, IO_NO_INCREMENT, FALSE);
         return STATUS_MORE_PROCESSING_REQUIRED;
     }
@@ -99,9 +111,16 @@ static NTSTATUS NTAPI Accepted(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Cont
 
 static void NTAPI Unload(PDRIVER_OBJECT DriverObject)
 {
+    KIRQL irql;
+
     (void)DriverObject;
-    SocketClose(Listener); /* cancels the WskAccept */
+    /* No function of the listener may be called once its close has begun, so the WskAccepts end first. */
+    KeAcquireSpinLock(&AcceptLock, &irql);
+    Stopping = TRUE;
+    KeReleaseSpinLock(&AcceptLock, irql);
+    IoCancelIrp(AcceptIrp); /* nobody reuses it from here on */
     KeWaitForSingleObject(&AcceptEnded, Executive, KernelMode, FALSE, NULL);
+    SocketClose(Listener);
     ConnectionsEnd(FALSE); /* a receive or send of each is pending, and fails */
     IoFreeIrp(AcceptIrp);
     Detach();
@@ -127,6 +146,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     if (!NT_SUCCESS(status))
         return status;
     ConnectionsInitialize();
+    KeInitializeSpinLock(&AcceptLock);
     KeInitializeEvent(&AcceptEnded, NotificationEvent, FALSE);
     DriverObject->DriverUnload = Unload;
     AcceptIrp = IoAllocateIrp(1, FALSE);
