@@ -20,6 +20,8 @@ use crate::verify;
 pub(crate) enum AtEnd {
     /// Copy the buffers back, set the status block and event, free the IRP: IoBuildSynchronousFsdRequest and its kin.
     Finish,
+    /// The same, but the requestor frees the IRP: it may look at it until then.
+    Keep,
 }
 
 static OWN: Mutex<AddressMap<AtEnd>> = Mutex::new(AddressMap::with_hasher(ADDRESS_HASH));
@@ -31,6 +33,11 @@ pub(crate) fn own(irp: *mut IRP, at_end: AtEnd) {
 
 fn is_own(irp: *mut IRP) -> bool {
     OWN.lock().contains_key(&(irp as usize))
+}
+
+/// The requestor of an IRP to be kept does not wait any longer: the IRP is freed when it is completed. Whether it is not yet.
+pub(crate) fn stop_keeping(irp: *mut IRP) -> bool {
+    OWN.lock().get_mut(&(irp as usize)).map(|at_end| *at_end = AtEnd::Finish).is_some()
 }
 
 /// The I/O manager gives up an IRP without having it completed.
@@ -125,7 +132,7 @@ unsafe fn finish(irp: *mut IRP) {
     // SAFETY: the walk's IRP.
     unsafe {
         match at_end {
-            Some(AtEnd::Finish) => finish_own(irp),
+            Some(at_end) => finish_own(irp, &at_end),
             None if (*irp).Flags & IRP_ASSOCIATED_IRP != 0 => finish_associated(irp),
             None => {
                 // A second completion finds the IRP past its end.
@@ -167,7 +174,7 @@ unsafe fn free_mdls(irp: *mut IRP) {
 }
 
 /// Copies buffered results back, frees what hangs on the IRP, tells the requestor, and frees the IRP.
-unsafe fn finish_own(irp: *mut IRP) {
+unsafe fn finish_own(irp: *mut IRP, at_end: &AtEnd) {
     // SAFETY: an IRP that the I/O manager built, with the requestor's buffers, status block and event.
     unsafe {
         let status = (*irp).IoStatus;
@@ -188,7 +195,9 @@ unsafe fn finish_own(irp: *mut IRP) {
         let notify = (*irp).Overlay.AsynchronousParameters.UserApcRoutine;
         let context = (*irp).Overlay.AsynchronousParameters.UserApcContext;
         let iosb = (*irp).UserIosb;
-        crate::io::irp::free(irp);
+        if matches!(at_end, AtEnd::Finish) {
+            crate::io::irp::free(irp);
+        }
         if !event.is_null() {
             event::set(event);
         }

@@ -15,6 +15,7 @@ use super::types::*;
 use crate::ex::pool;
 use crate::exports;
 use crate::ke::irql::{self, DISPATCH_LEVEL};
+use crate::ke::wait;
 use crate::ob::namespace::{self, Entry};
 use crate::ob::{self, ObjectType, TypeVariable};
 use crate::verify;
@@ -31,6 +32,14 @@ static DRIVER: ObjectType = ObjectType::new(
 static IoDriverObjectType: TypeVariable = TypeVariable::new(&DRIVER);
 /// Extensions of IoAllocateDriverObjectExtension, by driver and id.
 static EXTENSIONS: Mutex<BTreeMap<(usize, usize), usize>> = Mutex::new(BTreeMap::new());
+
+/// Where drivers lie, by driver object.
+static IMAGES: Mutex<BTreeMap<usize, Range<usize>>> = Mutex::new(BTreeMap::new());
+
+/// The driver in whose image an address lies: its driver object.
+pub(crate) fn driver_at(address: usize) -> Option<usize> {
+    IMAGES.lock().iter().find(|(_, image)| image.contains(&address)).map(|(&driver, _)| driver)
+}
 
 #[repr(C)]
 struct Whole {
@@ -69,6 +78,7 @@ pub fn create_driver(name: &str, image: Range<usize>) -> *mut DRIVER_OBJECT {
         (*driver).DriverSize = (image.end - image.start) as u32;
         (*driver).DriverExtension = &raw mut whole.extension;
         (*driver).DriverName = fill(&mut whole.name, &format!("\\Driver\\{name}"));
+        IMAGES.lock().insert(driver as usize, image);
         (*driver).MajorFunction = [Some(invalid_device_request); 28];
         whole.hardware = fill(&mut whole.hardware_text, "\\REGISTRY\\MACHINE\\HARDWARE\\DESCRIPTION\\SYSTEM");
         (*driver).HardwareDatabase = &raw mut whole.hardware;
@@ -85,6 +95,10 @@ pub fn create_driver(name: &str, image: Range<usize>) -> *mut DRIVER_OBJECT {
 /// The driver is unloaded, and `driver` is not used any more.
 pub unsafe fn delete_driver(driver: *mut DRIVER_OBJECT) {
     namespace::remove_object(driver.cast());
+    let image = IMAGES.lock().remove(&(driver as usize));
+    if let Some(image) = image {
+        wait::lock().owned.forget(&image);
+    }
     // SAFETY: the creator's reference.
     unsafe { ob::dereference(driver.cast()) };
 }

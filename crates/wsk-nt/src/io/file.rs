@@ -11,7 +11,7 @@ use wsk_abi::irp::*;
 
 use super::build::{self, Control};
 use super::device;
-use super::request::{send, set_file};
+use super::request::{Sent, send, set_file};
 use super::types::*;
 use crate::ex::services::OBJECT_ATTRIBUTES;
 use crate::exports;
@@ -41,14 +41,16 @@ pub(crate) enum Mode {
     User,
 }
 
-fn simple_request(file: *mut FILE_OBJECT, major: u8) {
+/// Whether the request came back.
+fn simple_request(file: *mut FILE_OBJECT, major: u8) -> bool {
     // SAFETY: a file that was opened; its device lives as long as it.
-    unsafe {
+    let sent = unsafe {
         send((*file).DeviceObject, |irp, location| {
             (*location).MajorFunction = major;
             set_file(irp, file);
-        });
-    }
+        })
+    };
+    matches!(sent, Sent::Done(_))
 }
 
 fn on_last_handle(object: *mut u8) {
@@ -57,7 +59,10 @@ fn on_last_handle(object: *mut u8) {
     unsafe {
         if (*file).Flags & (OPENED | CLEANED_UP) == OPENED {
             (*file).Flags |= CLEANED_UP;
-            simple_request(file, IRP_MJ_CLEANUP);
+            if !simple_request(file, IRP_MJ_CLEANUP) {
+                // The driver still has it.
+                ob::reference(object);
+            }
         }
     }
 }
@@ -110,14 +115,13 @@ pub(crate) fn open(name: &str, access: u32, mode: Mode) -> Result<*mut FILE_OBJE
             MaximumLength: length,
             Buffer: if length == 0 { std::ptr::null_mut() } else { buffer },
         };
-        let mut security = IO_SECURITY_CONTEXT {
+        let security = Box::into_raw(Box::new(IO_SECURITY_CONTEXT {
             SecurityQos: std::ptr::null_mut(),
             AccessState: std::ptr::null_mut(),
             DesiredAccess: access,
             FullCreateOptions: 0,
-        };
-        let security = &raw mut security;
-        let result = send(device, |irp, location| {
+        }));
+        let sent = send(device, |irp, location| {
             (*location).MajorFunction = IRP_MJ_CREATE;
             let mut parameters = Create::default();
             parameters.SecurityContext = security.cast();
@@ -128,9 +132,15 @@ pub(crate) fn open(name: &str, access: u32, mode: Mode) -> Result<*mut FILE_OBJE
             (*irp).Flags |= IRP_CREATE_OPERATION | IRP_SYNCHRONOUS_API;
             set_file(irp, file);
         });
-        if result.Status.is_error() {
+        if let Sent::Done(_) = sent {
+            drop(Box::from_raw(security));
+        } else {
+            // The driver still has both.
+            ob::reference(object);
+        }
+        if sent.status().is_error() {
             ob::dereference(object);
-            return Err(result.Status);
+            return Err(sent.status());
         }
         (*file).Flags |= OPENED;
         Ok(file)

@@ -45,16 +45,29 @@ pub struct KDPC {
 }
 
 struct Queue {
-    waiting: VecDeque<(usize, usize)>,
-    /// The routine that runs now.
-    running: Option<usize>,
-    queued: u64,
-    done: u64,
+    /// By rising number.
+    waiting: VecDeque<Queued>,
+    /// The routine that runs now, and the number its DPC had.
+    running: Option<(usize, u64)>,
+    /// The number given last.
+    last: u64,
     started: bool,
 }
 
-static QUEUE: Mutex<Queue> =
-    Mutex::new(Queue { waiting: VecDeque::new(), running: None, queued: 0, done: 0, started: false });
+struct Queued {
+    dpc: usize,
+    number: u64,
+}
+
+impl Queue {
+    /// Whether a DPC with this number or an earlier one waits or runs.
+    fn has_until(&self, number: u64) -> bool {
+        let numbers = self.waiting.front().map(|queued| queued.number).into_iter();
+        numbers.chain(self.running.map(|(_, number)| number)).any(|pending| pending <= number)
+    }
+}
+
+static QUEUE: Mutex<Queue> = Mutex::new(Queue { waiting: VecDeque::new(), running: None, last: 0, started: false });
 static QUEUED: Condvar = Condvar::new();
 static DONE: Condvar = Condvar::new();
 
@@ -62,7 +75,7 @@ static DONE: Condvar = Condvar::new();
 ///
 /// # Safety
 /// `dpc` must be valid until it ran.
-pub(crate) unsafe fn queue(dpc: *mut KDPC, first: *mut c_void, second: *mut c_void, caller: usize) -> bool {
+pub(crate) unsafe fn queue(dpc: *mut KDPC, first: *mut c_void, second: *mut c_void) -> bool {
     let mut queue = QUEUE.lock();
     // SAFETY: the caller's promise.
     unsafe {
@@ -73,8 +86,9 @@ pub(crate) unsafe fn queue(dpc: *mut KDPC, first: *mut c_void, second: *mut c_vo
         (*dpc).SystemArgument1 = first;
         (*dpc).SystemArgument2 = second;
     }
-    queue.waiting.push_back((dpc as usize, caller));
-    queue.queued += 1;
+    queue.last += 1;
+    let number = queue.last;
+    queue.waiting.push_back(Queued { dpc: dpc as usize, number });
     if !queue.started {
         queue.started = std::thread::Builder::new().name("nt-dpc".into()).spawn(run).is_ok();
     }
@@ -86,18 +100,18 @@ fn run() {
     processor::attach();
     let mut queue = QUEUE.lock();
     loop {
-        let Some((address, _)) = queue.waiting.pop_front() else {
+        let Some(Queued { dpc, number }) = queue.waiting.pop_front() else {
             QUEUED.wait(&mut queue);
             continue;
         };
-        let dpc = address as *mut KDPC;
+        let dpc = dpc as *mut KDPC;
         // SAFETY: a queued DPC is valid until it ran; once its routine runs it may go away.
         let (routine, context, first, second) = unsafe {
             (*dpc).DpcData = std::ptr::null_mut();
             ((*dpc).DeferredRoutine, (*dpc).DeferredContext, (*dpc).SystemArgument1, (*dpc).SystemArgument2)
         };
         if let Some(routine) = routine {
-            queue.running = Some(routine as usize);
+            queue.running = Some((routine as usize, number));
             drop(queue);
             irql::set(DISPATCH_LEVEL);
             // SAFETY: the driver's routine, called as the DDI says.
@@ -106,7 +120,6 @@ fn run() {
             queue = QUEUE.lock();
             queue.running = None;
         }
-        queue.done += 1;
         DONE.notify_all();
     }
 }
@@ -122,12 +135,12 @@ fn after_routine(routine: usize) {
 /// Routines in the range that are queued or run.
 pub(crate) fn pending_in(range: &Range<usize>) -> Vec<(usize, &'static str)> {
     let queue = QUEUE.lock();
-    let routine_of = |&(dpc, _): &(usize, usize)| {
+    let routine_of = |queued: &Queued| {
         // SAFETY: a queued DPC is valid.
-        unsafe { (*(dpc as *const KDPC)).DeferredRoutine.map_or(0, |routine| routine as usize) }
+        unsafe { (*(queued.dpc as *const KDPC)).DeferredRoutine.map_or(0, |routine| routine as usize) }
     };
     let waiting = queue.waiting.iter().map(routine_of).map(|routine| (routine, "queued"));
-    let running = queue.running.iter().map(|&routine| (routine, "running"));
+    let running = queue.running.iter().map(|&(routine, _)| (routine, "running"));
     waiting.chain(running).filter(|(routine, _)| range.contains(routine)).collect()
 }
 
@@ -135,9 +148,8 @@ pub(crate) fn pending_in(range: &Range<usize>) -> Vec<(usize, &'static str)> {
 pub(crate) fn forget(range: &Range<usize>) -> usize {
     let mut queue = QUEUE.lock();
     let before = queue.waiting.len();
-    queue.waiting.retain(|(address, _)| !range.contains(address));
+    queue.waiting.retain(|queued| !range.contains(&queued.dpc));
     let gone = before - queue.waiting.len();
-    queue.done += gone as u64;
     DONE.notify_all();
     gone
 }
@@ -157,22 +169,21 @@ pub(crate) unsafe extern "win64" fn KeInitializeDpc(dpc: *mut KDPC, routine: PKD
 /// KeInsertQueueDpc.
 pub(crate) unsafe extern "win64" fn KeInsertQueueDpc(dpc: *mut KDPC, first: *mut c_void, second: *mut c_void) -> u8 {
     // SAFETY: the driver's DPC (DDI).
-    u8::from(unsafe { queue(dpc, first, second, crate::caller::current()) })
+    u8::from(unsafe { queue(dpc, first, second) })
 }
 
 /// KeRemoveQueueDpc.
 pub(crate) unsafe extern "win64" fn KeRemoveQueueDpc(dpc: *mut KDPC) -> u8 {
     let mut queue = QUEUE.lock();
-    let Some(place) = queue.waiting.iter().position(|&(address, _)| address == dpc as usize) else { return 0 };
+    let Some(place) = queue.waiting.iter().position(|queued| queued.dpc == dpc as usize) else { return 0 };
     queue.waiting.remove(place);
-    queue.done += 1;
     // SAFETY: the driver's DPC (DDI).
     unsafe { (*dpc).DpcData = std::ptr::null_mut() };
     DONE.notify_all();
     1
 }
 
-/// KeFlushQueuedDpcs: also waits for timers' DPCs that were queued before.
+/// KeFlushQueuedDpcs: until what was queued before, timers' DPCs too, has run or is taken back.
 pub(crate) extern "win64" fn KeFlushQueuedDpcs() {
     irql::at_most(irql::PASSIVE_LEVEL, "KeFlushQueuedDpcs");
     if irql::current() >= DISPATCH_LEVEL {
@@ -180,8 +191,8 @@ pub(crate) extern "win64" fn KeFlushQueuedDpcs() {
         return;
     }
     let mut queue = QUEUE.lock();
-    let target = queue.queued;
-    while queue.done < target {
+    let last = queue.last;
+    while queue.has_until(last) {
         DONE.wait(&mut queue);
     }
 }

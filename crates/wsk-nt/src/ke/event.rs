@@ -130,6 +130,7 @@ unsafe extern "win64" fn release_semaphore_status(
 
 /// KeInitializeMutex.
 pub(crate) unsafe extern "win64" fn KeInitializeMutex(mutex: *mut KMUTANT, _level: u32) {
+    wait::lock().owned.give_back(mutex);
     // SAFETY: the driver's memory (DDI).
     unsafe {
         initialize(mutex.cast(), kind::MUTANT, size_of::<KMUTANT>(), 1);
@@ -157,6 +158,7 @@ pub(crate) unsafe extern "win64" fn KeReleaseMutex(mutex: *mut KMUTANT, _wait: u
         (*mutex).Header.SignalState = old + 1;
         if old + 1 == 1 {
             (*mutex).OwnerThread = std::ptr::null_mut();
+            held.owned.give_back(mutex);
             held.signalled(mutex.cast());
         }
         old
@@ -182,8 +184,10 @@ unsafe extern "win64" fn KeInitializeMutant(mutex: *mut KMUTANT, owned: u8) {
     unsafe {
         KeInitializeMutex(mutex, 0);
         if owned != 0 {
+            let thread = thread::current().cast();
             (*mutex).Header.SignalState = 0;
-            (*mutex).OwnerThread = thread::current().cast();
+            (*mutex).OwnerThread = thread;
+            wait::lock().owned.take(mutex, thread, crate::caller::current());
         }
     }
 }

@@ -136,13 +136,13 @@ fn run() {
                 let dpc = (*timer).Dpc;
                 held.signalled(timer.cast());
                 if !dpc.is_null() {
-                    queued.push((dpc, caller));
+                    queued.push(dpc);
                 }
             }
         }
-        for (dpc, caller) in queued {
+        for dpc in queued {
             // SAFETY: the DPC of an armed timer; the dispatcher lock orders this before the end of a cancel.
-            unsafe { dpc::queue(dpc, std::ptr::null_mut(), std::ptr::null_mut(), caller) };
+            unsafe { dpc::queue(dpc, std::ptr::null_mut(), std::ptr::null_mut()) };
         }
         match held.timers.due.first_key_value() {
             Some((&(at, _), _)) => {

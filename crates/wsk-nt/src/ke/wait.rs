@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -64,10 +65,20 @@ pub(crate) unsafe fn initialize(header: *mut DISPATCHER_HEADER, kind: u8, size: 
     }
 }
 
+/// MutantFlags: the owner ended without a release.
+const ABANDONED: u8 = 1;
+
+/// Who waits, and by which call of the driver.
+#[derive(Clone, Copy)]
+struct By {
+    thread: *mut u8,
+    caller: usize,
+}
+
 struct Waiter {
     objects: Vec<*mut DISPATCHER_HEADER>,
     all: bool,
-    thread: *mut u8,
+    by: By,
     result: Cell<Option<u32>>,
     wake: Condvar,
 }
@@ -76,14 +87,63 @@ struct Waiter {
 pub(crate) struct Dispatcher {
     queues: AddressMap<Vec<*const Waiter>>,
     pub(crate) timers: Timers,
+    pub(crate) owned: Owned,
+}
+
+/// The mutants that threads own, by address.
+pub(crate) struct Owned(AddressMap<By>);
+
+/// How many there are, to be looked at without the lock.
+static OWNED: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether any thread owns a mutant.
+pub(crate) fn is_any_owned() -> bool {
+    OWNED.load(Ordering::Relaxed) != 0
+}
+
+impl Owned {
+    fn change<T>(&mut self, change: impl FnOnce(&mut AddressMap<By>) -> T) -> T {
+        let result = change(&mut self.0);
+        OWNED.store(self.0.len(), Ordering::Relaxed);
+        result
+    }
+
+    /// The thread owns the mutant from now on.
+    pub(crate) fn take(&mut self, mutant: *mut KMUTANT, thread: *mut u8, caller: usize) {
+        self.change(|owned| owned.insert(mutant as usize, By { thread, caller }));
+    }
+
+    /// Nobody owns the mutant any more.
+    pub(crate) fn give_back(&mut self, mutant: *mut KMUTANT) {
+        self.change(|owned| owned.remove(&(mutant as usize)));
+    }
+
+    /// Forgets mutants that lie in memory that goes away.
+    pub(crate) fn forget(&mut self, range: &std::ops::Range<usize>) {
+        self.change(|owned| owned.retain(|mutant, _| !range.contains(mutant)));
+    }
+
+    /// Takes out what the thread owns: mutants, and the calls they were acquired by.
+    fn of(&mut self, thread: *mut u8) -> Vec<(*mut KMUTANT, usize)> {
+        let of_thread = |owned: &mut AddressMap<By>| {
+            owned
+                .extract_if(|_, by| by.thread == thread)
+                .map(|(mutant, by)| (mutant as *mut KMUTANT, by.caller))
+                .collect()
+        };
+        self.change(of_thread)
+    }
 }
 
 // SAFETY: the pointers are to objects of the driver and to waiters on the stacks of threads that wait; they are only
 // followed with the lock held, while the waits last.
 unsafe impl Send for Dispatcher {}
 
-static DISPATCHER: Mutex<Dispatcher> =
-    Mutex::new(Dispatcher { queues: HashMap::with_hasher(ADDRESS_HASH), timers: Timers::new() });
+static DISPATCHER: Mutex<Dispatcher> = Mutex::new(Dispatcher {
+    queues: HashMap::with_hasher(ADDRESS_HASH),
+    timers: Timers::new(),
+    owned: Owned(HashMap::with_hasher(ADDRESS_HASH)),
+});
 
 /// The dispatcher lock, held.
 pub(crate) type Held = MutexGuard<'static, Dispatcher>;
@@ -101,36 +161,44 @@ unsafe fn is_ready(object: *mut DISPATCHER_HEADER, thread: *mut u8) -> bool {
     }
 }
 
-/// What a satisfied wait does to the object.
-unsafe fn consume(object: *mut DISPATCHER_HEADER, thread: *mut u8) {
+/// What a satisfied wait does to the object; whether it is a mutant that was abandoned.
+unsafe fn consume(object: *mut DISPATCHER_HEADER, by: By, owned: &mut Owned) -> bool {
     // SAFETY: as in `is_ready`.
     unsafe {
         match (*object).Type {
             kind::SYNCHRONIZATION_EVENT | kind::SYNCHRONIZATION_TIMER => (*object).SignalState = 0,
             kind::SEMAPHORE | kind::QUEUE => (*object).SignalState -= 1,
             kind::MUTANT => {
+                let mutant = object.cast::<KMUTANT>();
                 (*object).SignalState -= 1;
-                (*object.cast::<KMUTANT>()).OwnerThread = thread;
+                if (*object).SignalState == 0 {
+                    owned.take(mutant, by.thread, by.caller);
+                }
+                (*mutant).OwnerThread = by.thread;
+                let flags = (*mutant).MutantFlags;
+                (*mutant).MutantFlags = flags & !ABANDONED;
+                return flags & ABANDONED != 0;
             }
             _ => {}
         }
     }
+    false
 }
 
 /// Satisfies a wait if it can be now; its result.
-unsafe fn try_satisfy(objects: &[*mut DISPATCHER_HEADER], all: bool, thread: *mut u8) -> Option<u32> {
+unsafe fn try_satisfy(objects: &[*mut DISPATCHER_HEADER], all: bool, by: By, owned: &mut Owned) -> Option<u32> {
+    let status = |abandoned: bool| if abandoned { NtStatus::ABANDONED_WAIT_0.0 } else { NtStatus::WAIT_0.0 };
     // SAFETY: as in `is_ready`.
     unsafe {
         if all {
-            if objects.iter().all(|&object| is_ready(object, thread)) {
-                objects.iter().for_each(|&object| consume(object, thread));
-                return Some(0);
+            if objects.iter().all(|&object| is_ready(object, by.thread)) {
+                let abandoned = objects.iter().fold(false, |any, &object| consume(object, by, owned) | any);
+                return Some(status(abandoned));
             }
             return None;
         }
-        let index = objects.iter().position(|&object| is_ready(object, thread))?;
-        consume(objects[index], thread);
-        Some(index as u32)
+        let index = objects.iter().position(|&object| is_ready(object, by.thread))?;
+        Some(status(consume(objects[index], by, owned)) + index as u32)
     }
 }
 
@@ -144,7 +212,7 @@ impl Dispatcher {
         // SAFETY: waiters in the table wait on their threads' stacks, and their objects are valid.
         unsafe {
             while let Some(&waiter) = self.queues.get(&(object as usize)).and_then(|queue| queue.get(next)) {
-                match try_satisfy(&(*waiter).objects, (*waiter).all, (*waiter).thread) {
+                match try_satisfy(&(*waiter).objects, (*waiter).all, (*waiter).by, &mut self.owned) {
                     Some(result) => {
                         (*waiter).result.set(Some(result));
                         self.unlink(waiter);
@@ -169,6 +237,22 @@ impl Dispatcher {
                 }
             }
         }
+    }
+
+    /// Abandons the mutants of a thread that ends: the next waiter gets each. Their addresses, and the calls that acquired them.
+    pub(crate) fn abandon(&mut self, thread: *mut u8) -> Vec<(usize, usize)> {
+        let mut mutants = self.owned.of(thread);
+        // SAFETY: mutants in memory that is gone are forgotten; one on a stack may have been written over.
+        unsafe {
+            mutants.retain(|&(mutant, _)| (*mutant).Header.Type == kind::MUTANT && (*mutant).OwnerThread == thread);
+            for &(mutant, _) in &mutants {
+                (*mutant).Header.SignalState = 1;
+                (*mutant).OwnerThread = std::ptr::null_mut();
+                (*mutant).MutantFlags |= ABANDONED;
+                self.signalled(mutant.cast());
+            }
+        }
+        mutants.into_iter().map(|(mutant, caller)| (mutant as usize, caller)).collect()
     }
 
     /// Whether somebody waits for an object in the range.
@@ -202,10 +286,10 @@ pub(crate) unsafe fn wait(
             None => verify::violation("wrong IRQL", format!("{function} waits at {}", irql::name(level))),
         }
     }
-    let thread = thread::current().cast::<u8>();
+    let by = By { thread: thread::current().cast::<u8>(), caller: crate::caller::current() };
     let mut held = lock();
     // SAFETY: the caller's promise.
-    if let Some(result) = unsafe { try_satisfy(objects, all, thread) } {
+    if let Some(result) = unsafe { try_satisfy(objects, all, by, &mut held.owned) } {
         return NtStatus(result);
     }
     if timeout == Some(0) {
@@ -218,12 +302,12 @@ pub(crate) unsafe fn wait(
         report_callback(function, name);
         held = lock();
         // SAFETY: the caller's promise.
-        if let Some(result) = unsafe { try_satisfy(objects, all, thread) } {
+        if let Some(result) = unsafe { try_satisfy(objects, all, by, &mut held.owned) } {
             return NtStatus(result);
         }
     }
     let deadline = timeout.and_then(deadline);
-    let waiter = Waiter { objects: objects.to_vec(), all, thread, result: Cell::new(None), wake: Condvar::new() };
+    let waiter = Waiter { objects: objects.to_vec(), all, by, result: Cell::new(None), wake: Condvar::new() };
     for &object in objects {
         let queue = held.queues.entry(object as usize).or_default();
         if !queue.contains(&(&raw const waiter)) {

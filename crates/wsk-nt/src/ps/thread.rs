@@ -82,6 +82,14 @@ pub(crate) fn leave(object: *mut u8) {
     if thread.is_null() {
         return;
     }
+    let held = wait::lock().abandon(object);
+    for (mutex, caller) in held {
+        let what = format!(
+            "a thread ended while it owned the mutex at {mutex:#x} (on Windows bug check 0x4000008A, \
+             THREAD_TERMINATE_HELD_MUTEX)"
+        );
+        verify::violation_by("mutex held at thread exit", what, caller);
+    }
     // SAFETY: the thread's own reference is dropped last.
     unsafe {
         {

@@ -1,15 +1,19 @@
-//! The DbgPrint family: lines, put together per thread and given to a sink.
+//! The DbgPrint family: lines, put together per thread and given to a sink. Bytes become text at the sink only.
 #![allow(unsafe_code)] // Follows the arguments of a driver's call.
 
-use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use wsk_abi::NtStatus;
 
 use crate::exports;
+use crate::io::driver::driver_at;
 use crate::rtl::printf::{self, Arguments, variadic};
 
-/// Takes a line without its end, and the driver's address of the call that ended it.
+/// Takes a line without its end, and the driver's address of the call that printed its last part.
 pub type Sink = fn(&str, usize);
 
 static SINK: RwLock<Option<Sink>> = RwLock::new(None);
@@ -19,23 +23,37 @@ pub fn set_sink(sink: Sink) {
     *SINK.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(sink);
 }
 
-/// What this thread printed without a line's end yet; printed when the thread ends.
-struct Partial(RefCell<(String, usize)>);
+/// What a thread printed without a line's end yet, and who did.
+struct Partial {
+    text: Vec<u8>,
+    caller: usize,
+}
 
-impl Drop for Partial {
+/// By thread, so that whoever knows that no more will come can print them. Never empty ones.
+static PARTIAL: Mutex<BTreeMap<u64, Partial>> = Mutex::new(BTreeMap::new());
+
+/// A line is printed at this length, ended or not.
+const LONGEST: usize = 1 << 16;
+
+/// A thread's key; when the thread ends, its partial line is printed.
+struct Printer(u64);
+
+impl Drop for Printer {
     fn drop(&mut self) {
-        let (text, caller) = self.0.take();
-        if !text.is_empty() {
-            emit(&text, caller);
-        }
+        emit_taken(|thread, _| thread == self.0);
     }
 }
 
 thread_local! {
-    static PARTIAL: Partial = const { Partial(RefCell::new((String::new(), 0))) };
+    static PRINTER: Printer = {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Printer(NEXT.fetch_add(1, Ordering::Relaxed))
+    };
 }
 
-fn emit(line: &str, caller: usize) {
+fn emit(line: &[u8], caller: usize) {
+    let line = String::from_utf8_lossy(line);
+    let line = line.trim_end_matches('\r');
     let sink = *SINK.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     match sink {
         Some(sink) => sink(line, caller),
@@ -43,41 +61,68 @@ fn emit(line: &str, caller: usize) {
     }
 }
 
-/// Prints text of a driver: whole lines go out.
-pub(crate) fn print(text: &str, caller: usize) {
-    let lines = PARTIAL.try_with(|partial| {
-        let mut partial = partial.0.borrow_mut();
-        partial.1 = caller;
-        let mut lines = Vec::new();
-        for piece in text.split_inclusive('\n') {
-            match piece.strip_suffix('\n') {
-                Some(end) => {
-                    let mut line = std::mem::take(&mut partial.0);
-                    line.push_str(end);
-                    lines.push(line);
-                }
-                None => partial.0.push_str(piece),
-            }
-        }
-        lines
-    });
-    for line in lines.unwrap_or_default() {
-        emit(line.trim_end_matches('\r'), caller);
-    }
+/// Takes the partial lines out that are wanted, and prints them.
+fn emit_taken(mut wanted: impl FnMut(u64, &Partial) -> bool) {
+    let taken: Vec<Partial> = {
+        let mut all = PARTIAL.lock();
+        let threads: Vec<u64> =
+            all.iter().filter(|(thread, partial)| wanted(**thread, partial)).map(|(&thread, _)| thread).collect();
+        threads.iter().filter_map(|thread| all.remove(thread)).collect()
+    };
+    taken.iter().for_each(|partial| emit(&partial.text, partial.caller));
 }
 
-/// Prints what this thread has not ended a line of; the loader calls it when a driver is gone.
-pub fn flush() {
-    let (text, caller) = PARTIAL.with(|partial| partial.0.take());
-    if !text.is_empty() {
-        emit(&text, caller);
+/// Prints text of a driver: whole lines go out. A line that another driver began on this thread ends where this one prints.
+pub(crate) fn print(text: &[u8], caller: usize) {
+    let Ok(thread) = PRINTER.try_with(|printer| printer.0) else {
+        // The thread ends: nobody would print the rest.
+        text.strip_suffix(b"\n").unwrap_or(text).split(|&byte| byte == b'\n').for_each(|line| emit(line, caller));
+        return;
+    };
+    let mut lines: Vec<(Vec<u8>, usize)> = Vec::new();
+    let before = PARTIAL.lock().remove(&thread);
+    let mut line = match before {
+        Some(partial) if driver_at(partial.caller) != driver_at(caller) => {
+            lines.push((partial.text, partial.caller));
+            Vec::new()
+        }
+        Some(partial) => partial.text,
+        None => Vec::new(),
+    };
+    for piece in text.split_inclusive(|&byte| byte == b'\n') {
+        let (part, ended) = piece.strip_suffix(b"\n").map_or((piece, false), |part| (part, true));
+        line.extend_from_slice(part);
+        if ended || line.len() >= LONGEST {
+            lines.push((std::mem::take(&mut line), caller));
+        }
     }
+    if !line.is_empty() {
+        PARTIAL.lock().insert(thread, Partial { text: line, caller });
+    }
+    lines.iter().for_each(|(line, caller)| emit(line, *caller));
+}
+
+/// Prints what this thread has not ended a line of.
+pub fn flush() {
+    let Ok(this) = PRINTER.try_with(|printer| printer.0) else { return };
+    emit_taken(|thread, _| thread == this);
+}
+
+/// Prints what any thread has not ended a line of: when the process ends.
+pub fn flush_all() {
+    emit_taken(|_, _| true);
+}
+
+/// Prints the lines not ended that code in the range printed the last part of, on whatever thread: when a driver is gone, while
+/// its image is still known.
+pub fn flush_in(range: &Range<usize>) {
+    emit_taken(|_, partial| range.contains(&partial.caller));
 }
 
 unsafe extern "win64" fn print_formatted(format: *const u8, arguments: Arguments) -> NtStatus {
     let caller = crate::caller::current();
     // SAFETY: the driver's format and arguments.
-    let text = unsafe { printf::format(&printf::format_characters(format), arguments, false) };
+    let text = unsafe { printf::format(format, arguments) };
     print(&text, caller);
     NtStatus::SUCCESS
 }
@@ -102,8 +147,7 @@ unsafe extern "win64" fn vDbgPrintExWithPrefix(
 ) -> NtStatus {
     // SAFETY: the driver's strings and arguments.
     unsafe {
-        let prefix: String = printf::format_characters(prefix).into_iter().collect();
-        print(&prefix, crate::caller::current());
+        print(&printf::text(prefix), crate::caller::current());
         print_with_component(component, level, format, arguments)
     }
 }
@@ -142,7 +186,7 @@ extern "win64" fn DbgBreakPoint() {
 unsafe extern "win64" fn RtlAssert(expression: *const u8, file: *const u8, line: u32, message: *const u8) {
     // SAFETY: the driver's strings, or NULL.
     let (expression, file, message) = unsafe {
-        let text = |address| String::from_iter(printf::format_characters(address));
+        let text = |address| String::from_utf8_lossy(&printf::text(address)).into_owned();
         (text(expression), text(file), if message.is_null() { String::new() } else { format!(" ({})", text(message)) })
     };
     crate::verify::violation("assertion failed", format!("{expression}{message}, {file} line {line}"));

@@ -8,7 +8,7 @@ use wsk_abi::irp::*;
 use crate::io::device::*;
 use crate::io::driver::*;
 use crate::io::irp::{complete_request, current_location};
-use crate::io::request::{close, device_control, open_device};
+use crate::io::request::{close, device_control, device_control_until, open_device};
 use crate::io::types::*;
 use crate::mm::mdl::MmMapLockedPagesSpecifyCache;
 use crate::text::counted;
@@ -195,4 +195,98 @@ fn a_driver_without_routines_refuses_to_be_opened() {
         IoDeleteDevice(device);
         delete_driver(driver);
     }
+}
+
+unsafe extern "win64" fn forgets(_device: *mut DEVICE_OBJECT, _irp: *mut IRP) -> NtStatus {
+    NtStatus::INVALID_PARAMETER
+}
+
+static PENDED: std::sync::Mutex<Vec<usize>> = std::sync::Mutex::new(Vec::new());
+
+unsafe extern "win64" fn cancelled(_device: wsk_abi::io::PDEVICE_OBJECT, irp: *mut IRP) {
+    // SAFETY: the IRP that is cancelled.
+    unsafe {
+        crate::io::cancel::IoReleaseCancelSpinLock((*irp).CancelIrql);
+        done(irp, NtStatus::CANCELLED, 0);
+    }
+}
+
+/// Pends; code 0x800 with a cancel routine, 0x801 without, 0x802 forgets it with an error, 0x803 pends and says it is over.
+unsafe extern "win64" fn pends(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NtStatus {
+    // SAFETY: the test's IRP.
+    unsafe {
+        let location = current_location(irp);
+        match (*location).Parameters.DeviceIoControl.IoControlCode >> 2 & 0xfff {
+            0x800 => {
+                crate::io::cancel::set_cancel_routine(irp, Some(cancelled));
+            }
+            0x801 => PENDED.lock().unwrap().push(irp as usize),
+            0x803 => {
+                crate::io::cancel::set_cancel_routine(irp, Some(cancelled));
+                return NtStatus::SUCCESS;
+            }
+            _ => return forgets(device, irp),
+        }
+        (*location).Control |= SL_PENDING_RETURNED;
+    }
+    NtStatus::PENDING
+}
+
+fn not_completed(routine: usize) -> usize {
+    super::violations_of("IRP not completed", routine)
+}
+
+#[test]
+fn a_request_that_does_not_come_back_is_given_up_and_reported() {
+    let driver = create_driver("Pends", 0x7575_8000..0x7575_9000);
+    let routine = pends as *const () as usize;
+    // SAFETY: driver and devices are ours.
+    unsafe {
+        for major in [IRP_MJ_CREATE, IRP_MJ_CLEANUP, IRP_MJ_CLOSE] {
+            (*driver).MajorFunction[major as usize] = Some(open_close);
+        }
+        (*driver).MajorFunction[IRP_MJ_DEVICE_CONTROL as usize] = Some(pends);
+        let device = create(driver, Some("\\Device\\Pends")).unwrap();
+        let file = open_device("\\Device\\Pends").unwrap();
+        let asked = std::cell::Cell::new(0);
+        let give_up = || {
+            asked.set(asked.get() + 1);
+            asked.get() > 1
+        };
+        // Cancelled, it comes back.
+        let control =
+            |function: u32| device_control_until(&file, 0x22 << 16 | function << 2, b"in", 8, false, &give_up);
+        assert_eq!((control(0x800), asked.get()), ((NtStatus::CANCELLED, vec![]), 2));
+        assert_eq!(not_completed(routine), 0);
+        // It does not; what the driver does with it later goes well.
+        assert_eq!(control(0x801), (NtStatus::CANCELLED, vec![]));
+        assert_eq!(not_completed(routine), 1);
+        let irp = PENDED.lock().unwrap().pop().unwrap() as *mut IRP;
+        assert_eq!((*irp).Cancel, 1);
+        done(irp, NtStatus::SUCCESS, 8);
+        // The dispatch routine says that it is over, and it is not.
+        asked.set(-1_000_000);
+        assert_eq!(control(0x802), (NtStatus::CANCELLED, vec![]));
+        assert_eq!(device_control(&file, 0x22_2008, b"", 0, false), (NtStatus::CANCELLED, vec![]));
+        assert_eq!(not_completed(routine), 3);
+        let what = verify::violations().into_iter().rfind(|violation| violation.caller == routine).unwrap().what;
+        assert!(what.contains("returned STATUS_INVALID_PARAMETER (0xC000000D) without completing the IRP"), "{what}");
+        assert_eq!(device_control(&file, 0x22_200c, b"", 0, false), (NtStatus::CANCELLED, vec![]));
+        assert_eq!(not_completed(routine), 4);
+        // The requests that are out keep the file.
+        close(file);
+        let extension = &*(*device).DeviceExtension.cast::<Extension>();
+        assert_eq!((extension.cleanups, extension.closes), (1, 0));
+    }
+}
+
+#[test]
+fn an_open_that_is_not_completed_fails() {
+    let driver = create_driver("Forgets", 0..0);
+    // SAFETY: driver and devices are ours.
+    unsafe { (*driver).MajorFunction[IRP_MJ_CREATE as usize] = Some(forgets) };
+    create(driver, Some("\\Device\\Forgets")).unwrap();
+    let before = not_completed(forgets as *const () as usize);
+    assert_eq!(open_device("\\Device\\Forgets").err(), Some(NtStatus::CANCELLED));
+    assert_eq!(not_completed(forgets as *const () as usize), before + 1);
 }

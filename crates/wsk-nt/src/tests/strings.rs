@@ -10,7 +10,7 @@ use wsk_abi::nmr::GUID;
 
 use crate::export::{Kind, find};
 use crate::rtl::convert::*;
-use crate::rtl::dbg::{DbgPrint, set_sink};
+use crate::rtl::dbg::{DbgPrint, flush_all, flush_in, set_sink};
 use crate::rtl::misc::RtlRunOnceExecuteOnce;
 use crate::rtl::string::*;
 use crate::rtl::version::{RTL_OSVERSIONINFOEXW, RtlGetVersion};
@@ -138,20 +138,81 @@ fn numbers_and_guids() {
     }
 }
 
-static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static LINES: Mutex<Vec<(String, usize)>> = Mutex::new(Vec::new());
 
-#[test]
-fn prints_come_as_whole_lines() {
-    set_sink(|line, _| LINES.lock().unwrap().push(line.to_owned()));
-    type Print = unsafe extern "win64" fn(*const u8, u64, u64) -> u32;
+/// Prints as a driver at the address does.
+fn print_at(caller: usize, format: &std::ffi::CStr, first: u64) {
+    set_sink(|line, caller| LINES.lock().unwrap().push((line.to_owned(), caller)));
+    type Print = unsafe extern "win64" fn(*const u8, u64) -> u32;
+    crate::caller::note(caller);
     // SAFETY: the export, by the signature of these calls.
     unsafe {
         let print: Print = std::mem::transmute(std::hint::black_box(DbgPrint as *const ()));
-        print(c"one %d, ".as_ptr().cast(), 1, 0);
-        print(c"two %s\nthree\nfo".as_ptr().cast(), c"2".as_ptr() as u64, 0);
-        print(c"ur\n".as_ptr().cast(), 0, 0);
+        print(format.as_ptr().cast(), first);
     }
-    assert_eq!(*LINES.lock().unwrap(), ["one 1, two 2", "three", "four"]);
+}
+
+/// What came out so far that code in the range printed.
+fn printed_in(range: std::ops::Range<usize>) -> Vec<String> {
+    let lines = LINES.lock().unwrap();
+    lines.iter().filter(|(_, caller)| range.contains(caller)).map(|(line, _)| line.clone()).collect()
+}
+
+#[test]
+fn prints_come_as_whole_lines() {
+    print_at(0x7676_1000, c"one %d, ", 1);
+    print_at(0x7676_1000, c"two %s\nthree\r\nfo", c"2".as_ptr() as u64);
+    print_at(0x7676_1000, c"ur caf\xc3", 0);
+    // A character may come in two parts; what is none is marked at the end only.
+    print_at(0x7676_1000, c"\xa9\xff\n", 0);
+    assert_eq!(printed_in(0x7676_1000..0x7676_2000), ["one 1, two 2", "three", "four café\u{fffd}"]);
+}
+
+#[test]
+fn a_line_that_is_not_ended_is_printed_when_its_thread_its_driver_or_everything_ends() {
+    let range = 0x7676_3000..0x7676_4000;
+    std::thread::spawn(|| print_at(0x7676_3000, c"the thread ended", 0)).join().unwrap();
+    assert_eq!(printed_in(range.clone()), ["the thread ended"]);
+    // Threads that never end.
+    let (begin, begun) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        print_at(0x7676_3001, c"the driver ended", 0);
+        begin.send(()).unwrap();
+        let _ = ended.recv();
+        print_at(0x7676_5001, c"all ended", 0);
+        begin.send(()).unwrap();
+        let _ = ended.recv();
+    });
+    begun.recv().unwrap();
+    flush_in(&(0x7676_4000..0x7676_5000));
+    assert_eq!(printed_in(range.clone()).len(), 1);
+    flush_in(&range);
+    assert_eq!(printed_in(range), ["the thread ended", "the driver ended"]);
+    end.send(()).unwrap();
+    begun.recv().unwrap();
+    flush_all();
+    assert_eq!(printed_in(0x7676_5000..0x7676_6000), ["all ended"]);
+    end.send(()).unwrap();
+    thread.join().unwrap();
+    assert_eq!(printed_in(0x7676_5000..0x7676_6000).len(), 1);
+}
+
+#[test]
+fn lines_of_two_drivers_are_not_glued_together() {
+    use crate::io::driver::{create_driver, delete_driver};
+    let (one, two) = (0x7676_7000..0x7676_8000, 0x7676_8000..0x7676_9000);
+    let drivers = [create_driver("PrintsOne", one.clone()), create_driver("PrintsTwo", two.clone())];
+    print_at(one.start, c"begun ", 0);
+    print_at(one.end - 1, c"by one", 0);
+    print_at(two.start, c"by two\n", 0);
+    print_at(one.start, c"one again\n", 0);
+    assert_eq!(
+        (printed_in(one), printed_in(two)),
+        (vec!["begun by one".into(), "one again".into()], vec!["by two".to_owned()])
+    );
+    // SAFETY: ours.
+    drivers.into_iter().for_each(|driver| unsafe { delete_driver(driver) });
 }
 
 unsafe extern "win64" fn initialize(_once: *mut usize, parameter: *mut c_void, context: *mut *mut c_void) -> u32 {

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // Calls exports.
 
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 use wsk_abi::NtStatus;
 use wsk_abi::io::{DISPATCHER_HEADER, KEVENT, LIST_ENTRY};
@@ -328,4 +328,154 @@ fn work_items_and_queues() {
         assert_eq!((KeRemoveQueue(q, 0, &NOW), KeRemoveQueue(q, 0, &NOW)), (base, base.add(1)));
         assert_eq!(KeRemoveQueue(q, 0, &NOW) as usize, NtStatus::TIMEOUT.0 as usize);
     }
+}
+
+unsafe extern "win64" fn hold_up(_dpc: *mut KDPC, context: *mut c_void, _first: *mut c_void, _second: *mut c_void) {
+    // SAFETY: the test's flags, kept until the DPCs are flushed.
+    let [begun, go] = unsafe { &*context.cast::<[AtomicBool; 2]>() };
+    begun.store(true, Ordering::SeqCst);
+    while !go.load(Ordering::SeqCst) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_flush_waits_for_what_was_queued_before_it_whatever_is_removed_meanwhile() {
+    let flags = [AtomicBool::new(false), AtomicBool::new(false)];
+    let mut ticks = ticks(1);
+    let null = std::ptr::null_mut();
+    // SAFETY: the objects are ours, and flushed before they go.
+    unsafe {
+        let mut dpcs: [Box<KDPC>; 3] = std::array::from_fn(|_| Box::new(std::mem::zeroed()));
+        let [blocker, target, later] = dpcs.each_mut().map(|dpc| &raw mut **dpc);
+        KeInitializeDpc(blocker, Some(hold_up), (&raw const flags).cast_mut().cast());
+        KeInitializeDpc(target, Some(tick), (&raw mut *ticks).cast());
+        KeInitializeDpc(later, Some(tick), (&raw mut *ticks).cast());
+        assert_eq!((KeInsertQueueDpc(blocker, null, null), KeInsertQueueDpc(target, null, null)), (1, 1));
+        while !flags[0].load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        let count = &ticks.count;
+        let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let flushed = scope.spawn(|| {
+                begun.store(true, Ordering::SeqCst);
+                KeFlushQueuedDpcs();
+                ended.store(true, Ordering::SeqCst);
+                count.load(Ordering::SeqCst)
+            });
+            while !begun.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            for _ in 0..20_000 {
+                KeInsertQueueDpc(later, null, null);
+                assert_eq!(KeRemoveQueueDpc(later), 1);
+                if ended.load(Ordering::SeqCst) {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            flags[1].store(true, Ordering::SeqCst);
+            assert_eq!(flushed.join().unwrap(), 1, "the flush returned before the DPC ran");
+        });
+        KeFlushQueuedDpcs();
+    }
+}
+
+#[test]
+fn a_thread_that_ends_with_a_mutex_is_reported_and_the_mutex_abandoned() {
+    // SAFETY: the objects are ours, and outlive the threads.
+    unsafe {
+        let mut mutexes: [Box<KMUTANT>; 3] = std::array::from_fn(|_| Box::new(std::mem::zeroed()));
+        let [kept, given, recursive] = mutexes.each_mut().map(|mutex| &raw mut **mutex);
+        for mutex in [kept, given, recursive] {
+            KeInitializeMutex(mutex, 0);
+        }
+        let all = [Shared(kept), Shared(given), Shared(recursive)];
+        std::thread::spawn(move || {
+            let [kept, given, recursive] = all;
+            crate::caller::note(0x7171_2001);
+            for mutex in [&kept, &given, &recursive, &recursive] {
+                assert_eq!(wait(mutex.get(), &NOW), NtStatus::SUCCESS);
+            }
+            KeReleaseMutex(given.get(), 0);
+        })
+        .join()
+        .unwrap();
+        // Abandoned, which the wait tells once; then as any mutex.
+        for mutex in [kept, recursive] {
+            assert_eq!(wait(mutex, std::ptr::null()), NtStatus::ABANDONED_WAIT_0);
+            assert_eq!(KeReleaseMutex(mutex, 0), 0);
+            assert_eq!(wait(mutex, &NOW), NtStatus::SUCCESS);
+            assert_eq!(KeReleaseMutex(mutex, 0), 0);
+        }
+        assert_eq!(wait(given, &NOW), NtStatus::SUCCESS);
+        KeReleaseMutex(given, 0);
+        assert_eq!(violations_of("mutex held at thread exit", 0x7171_2001), 2);
+        let all = verify::violations();
+        let name = format!("{kept:p}");
+        assert!(all.iter().any(|violation| violation.what.contains(&name)), "{all:?}");
+    }
+}
+
+#[test]
+fn who_waits_for_a_mutex_gets_it_when_its_owner_ends() {
+    let mut mutex: Box<KMUTANT> = Box::new(zeroed_mutex());
+    let m = &raw mut *mutex;
+    let (mut taken, mut end) = (event(0, 0), event(0, 0));
+    let (taken, end) = (&raw mut *taken, &raw mut *end);
+    // SAFETY: the objects are ours, and outlive the threads.
+    unsafe {
+        KeInitializeMutex(m, 0);
+        let shared = (Shared(m), Shared(taken), Shared(end));
+        let owner = std::thread::spawn(move || {
+            let (mutex, taken, end) = shared;
+            crate::caller::note(0x7171_3001);
+            wait(mutex.get(), std::ptr::null());
+            KeSetEvent(taken.get(), 0, 0);
+            wait(end.get(), std::ptr::null());
+        });
+        wait(taken, std::ptr::null());
+        KeSetEvent(end, 0, 0);
+        let mut objects: [*mut DISPATCHER_HEADER; 2] = [m.cast(), taken.cast()];
+        let all = KeWaitForMultipleObjects(2, objects.as_ptr(), 0, 0, 0, 0, std::ptr::null(), std::ptr::null_mut());
+        assert_eq!(all, NtStatus::ABANDONED);
+        owner.join().unwrap();
+        assert_eq!(KeReleaseMutex(m, 0), 0);
+        objects.reverse();
+        let any = KeWaitForMultipleObjects(2, objects.as_ptr(), 1, 0, 0, 0, &NOW, std::ptr::null_mut());
+        assert_eq!(any, NtStatus::SUCCESS);
+    }
+    assert_eq!(violations_of("mutex held at thread exit", 0x7171_3001), 1);
+}
+
+#[test]
+fn mutexes_in_memory_that_is_gone_are_forgotten() {
+    std::thread::spawn(|| {
+        crate::caller::note(0x7171_4001);
+        let size = size_of::<KMUTANT>();
+        let memory = crate::ex::pool::for_driver(size, b"tumK").cast::<KMUTANT>();
+        let image: Box<KMUTANT> = Box::new(zeroed_mutex());
+        let image = Box::into_raw(image);
+        // SAFETY: ours; the first is not used after it is freed, nor the second once its driver is gone.
+        unsafe {
+            for mutex in [memory, image] {
+                KeInitializeMutex(mutex, 0);
+                assert_eq!(wait(mutex, &NOW), NtStatus::SUCCESS);
+            }
+            crate::ex::pool::ExFreePool(memory.cast());
+            let driver = crate::io::driver::create_driver("Mutexes", image as usize..image as usize + size);
+            crate::io::driver::delete_driver(driver);
+            image.write_bytes(0xFE, 1);
+            drop(Box::from_raw(image.cast::<std::mem::MaybeUninit<KMUTANT>>()));
+        }
+    })
+    .join()
+    .unwrap();
+    assert_eq!(violations_of("mutex held at thread exit", 0x7171_4001), 0);
+}
+
+fn zeroed_mutex() -> KMUTANT {
+    // SAFETY: valid as zeros.
+    unsafe { std::mem::zeroed() }
 }

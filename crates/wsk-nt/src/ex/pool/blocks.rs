@@ -189,6 +189,10 @@ pub(crate) fn free(kind: Kind, address: *mut u8, tag: Option<u32>, caller: usize
 fn forget_inside(block: &Block, caller: usize) {
     const TIMER: usize = 64;
     const EVENT: usize = 24;
+    // Device extensions are objects.
+    if matches!(block.kind, Kind::Pool | Kind::Object) && crate::ke::wait::is_any_owned() {
+        crate::ke::wait::lock().owned.forget(&(block.address..block.address + block.size));
+    }
     if block.kind != Kind::Pool || block.size < if verify::is_on() { EVENT } else { TIMER } {
         return;
     }

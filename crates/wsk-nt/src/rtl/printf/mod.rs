@@ -5,8 +5,17 @@ use wsk_abi::io::{STRING, UNICODE_STRING};
 
 use crate::exports;
 
+mod unit;
+
+use unit::{Unit, string};
+
 /// The arguments after the format: a win64 va_list.
 pub(crate) type Arguments = *const u64;
+
+/// Widths, and precisions of integers, are cut to this: nobody means more, and the text is built in memory.
+const WIDEST: usize = 1 << 16;
+/// Precisions of floating point numbers are cut to this.
+const FINEST: usize = 512;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Length {
@@ -42,111 +51,91 @@ impl Reader {
     }
 }
 
-/// A string argument: its characters.
-unsafe fn narrow(address: u64, precision: Option<usize>) -> Vec<char> {
-    if address == 0 {
-        return "(null)".chars().collect();
-    }
-    // SAFETY: a string of the driver, which ends or is as long as the precision says.
-    let bytes = unsafe {
-        let text = address as *const u8;
-        let limit = precision.unwrap_or(usize::MAX);
-        let mut length = 0;
-        while length < limit && *text.add(length) != 0 {
-            length += 1;
-        }
-        std::slice::from_raw_parts(text, length)
-    };
-    String::from_utf8_lossy(bytes).chars().collect()
-}
-
-unsafe fn wide(address: u64, precision: Option<usize>) -> Vec<char> {
-    if address == 0 {
-        return "(null)".chars().collect();
-    }
-    // SAFETY: as in `narrow`.
-    unsafe {
-        let text = address as *const u16;
-        let limit = precision.unwrap_or(usize::MAX);
-        let mut units = Vec::new();
-        while units.len() < limit && text.add(units.len()).read_unaligned() != 0 {
-            units.push(text.add(units.len()).read_unaligned());
-        }
-        char::decode_utf16(units).map(|unit| unit.unwrap_or('\u{fffd}')).collect()
-    }
-}
-
-fn pad(out: &mut String, spec: &Spec, sign: &str, body: &str, numeric: bool) {
-    let length = sign.chars().count() + body.chars().count();
-    let fill = spec.width.saturating_sub(length);
+fn pad<U: Unit>(out: &mut Vec<U>, spec: &Spec, sign: &str, body: &[U], numeric: bool) {
+    let fill = spec.width.min(WIDEST).saturating_sub(sign.len() + body.len());
+    let fill = |unit: u8| std::iter::repeat_n(U::from(unit), fill);
     if spec.left {
-        out.push_str(sign);
-        out.push_str(body);
-        out.extend(std::iter::repeat_n(' ', fill));
+        U::add_narrow(out, sign.as_bytes());
+        out.extend_from_slice(body);
+        out.extend(fill(b' '));
     } else if spec.zero && numeric {
-        out.push_str(sign);
-        out.extend(std::iter::repeat_n('0', fill));
-        out.push_str(body);
+        U::add_narrow(out, sign.as_bytes());
+        out.extend(fill(b'0'));
+        out.extend_from_slice(body);
     } else {
-        out.extend(std::iter::repeat_n(' ', fill));
-        out.push_str(sign);
-        out.push_str(body);
+        out.extend(fill(b' '));
+        U::add_narrow(out, sign.as_bytes());
+        out.extend_from_slice(body);
     }
 }
 
-fn integer(out: &mut String, spec: &Spec, value: u64, negative: bool, signed: bool, base: char) {
+fn pad_ascii<U: Unit>(out: &mut Vec<U>, spec: &Spec, sign: &str, body: &str, numeric: bool) {
+    let mut units = Vec::with_capacity(body.len());
+    U::add_narrow(&mut units, body.as_bytes());
+    pad(out, spec, sign, &units, numeric);
+}
+
+fn integer<U: Unit>(out: &mut Vec<U>, spec: &Spec, value: u64, negative: bool, signed: bool, base: u8) {
     let mut body = match base {
-        'x' => format!("{value:x}"),
-        'X' => format!("{value:X}"),
-        'o' => format!("{value:o}"),
+        b'x' => format!("{value:x}"),
+        b'X' => format!("{value:X}"),
+        b'o' => format!("{value:o}"),
         _ => value.to_string(),
     };
     if let Some(precision) = spec.precision {
         if precision == 0 && value == 0 {
             body.clear();
         }
-        body.insert_str(0, &"0".repeat(precision.saturating_sub(body.len())));
+        body.insert_str(0, &"0".repeat(precision.min(WIDEST).saturating_sub(body.len())));
     }
     let sign = match base {
         _ if negative => "-",
         _ if signed && spec.plus => "+",
         _ if signed && spec.space => " ",
-        'x' if spec.alternate && value != 0 => "0x",
-        'X' if spec.alternate && value != 0 => "0X",
-        'o' if spec.alternate && !body.starts_with('0') => "0",
+        b'x' if spec.alternate && value != 0 => "0x",
+        b'X' if spec.alternate && value != 0 => "0X",
+        b'o' if spec.alternate && !body.starts_with('0') => "0",
         _ => "",
     };
-    pad(out, spec, sign, &body, spec.precision.is_none());
+    pad_ascii(out, spec, sign, &body, spec.precision.is_none());
 }
 
-fn float(out: &mut String, spec: &Spec, value: f64, conversion: char) {
-    let precision = spec.precision.unwrap_or(6);
-    let magnitude = value.abs();
-    let exponent = |digits: usize| {
-        let text = format!("{magnitude:.digits$e}");
-        let (mantissa, power) = text.split_once('e').unwrap_or((&text, "0"));
-        let power: i32 = power.parse().unwrap_or(0);
-        format!("{mantissa}e{}{:02}", if power < 0 { '-' } else { '+' }, power.abs())
+/// A number as mantissa, with so many digits after the point, and exponent.
+fn scientific(magnitude: f64, digits: usize) -> (String, i32) {
+    let text = format!("{magnitude:.digits$e}");
+    let (mantissa, power) = text.split_once('e').unwrap_or((&text, "0"));
+    (mantissa.to_owned(), power.parse().unwrap_or(0))
+}
+
+fn exponent(power: i32) -> String {
+    format!("e{}{:02}", if power < 0 { '-' } else { '+' }, power.abs())
+}
+
+/// %g: the exponent of the rounded number decides about the form.
+fn general(magnitude: f64, digits: usize, keep_zeros: bool) -> String {
+    let (mantissa, power) = scientific(magnitude, digits - 1);
+    let (number, tail) = if power < -4 || power >= digits as i32 {
+        (mantissa, exponent(power))
+    } else {
+        (format!("{magnitude:.*}", (digits as i32 - 1 - power) as usize), String::new())
     };
+    let number = match number.contains('.') && !keep_zeros {
+        true => number.trim_end_matches('0').trim_end_matches('.'),
+        false => &number,
+    };
+    format!("{number}{tail}")
+}
+
+fn float<U: Unit>(out: &mut Vec<U>, spec: &Spec, value: f64, conversion: u8) {
+    let precision = spec.precision.unwrap_or(6).min(FINEST);
+    let magnitude = value.abs();
     let body = match conversion {
         _ if !value.is_finite() => if value.is_nan() { "nan" } else { "inf" }.to_owned(),
-        'e' | 'E' => exponent(precision),
-        'g' | 'G' => {
-            let digits = precision.max(1);
-            let power = if magnitude == 0.0 { 0 } else { magnitude.log10().floor() as i32 };
-            let text = if power < -4 || power >= digits as i32 {
-                exponent(digits - 1)
-            } else {
-                format!("{magnitude:.*}", (digits as i32 - 1 - power).max(0) as usize)
-            };
-            if spec.alternate || !text.contains('.') {
-                text
-            } else {
-                let (mantissa, power) = text.split_once('e').map_or((text.as_str(), None), |(m, p)| (m, Some(p)));
-                let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
-                power.map_or_else(|| mantissa.to_owned(), |power| format!("{mantissa}e{power}"))
-            }
+        b'e' | b'E' => {
+            let (mantissa, power) = scientific(magnitude, precision);
+            mantissa + &exponent(power)
         }
+        b'g' | b'G' => general(magnitude, precision.max(1), spec.alternate),
         _ => format!("{magnitude:.precision$}"),
     };
     let body = if conversion.is_ascii_uppercase() { body.to_uppercase() } else { body };
@@ -159,100 +148,136 @@ fn float(out: &mut String, spec: &Spec, value: f64, conversion: char) {
     } else {
         ""
     };
-    pad(out, spec, sign, &body, value.is_finite());
+    pad_ascii(out, spec, sign, &body, value.is_finite());
 }
 
-/// Formats; `wide_format` says what plain `%s` and `%c` mean.
-///
-/// # Safety
-/// `arguments` must hold what the format asks for.
-pub(crate) unsafe fn format(format: &[char], arguments: Arguments, wide_format: bool) -> String {
-    let mut out = String::new();
-    let mut arguments = Reader(arguments);
-    let mut rest = format.iter().copied().peekable();
-    while let Some(c) = rest.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
+/// The format, as it is read.
+struct Format<'a, U>(&'a [U]);
+
+impl<U: Unit> Format<'_, U> {
+    fn next(&mut self) -> Option<U> {
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    /// The next unit if it is an ASCII character that `wanted` knows.
+    fn next_if<T>(&mut self, wanted: impl FnOnce(u8) -> Option<T>) -> Option<T> {
+        let (first, rest) = self.0.split_first()?;
+        let found = wanted(first.ascii()?)?;
+        self.0 = rest;
+        Some(found)
+    }
+
+    fn next_is(&mut self, wanted: u8) -> bool {
+        self.next_if(|c| (c == wanted).then_some(())).is_some()
+    }
+
+    fn number(&mut self) -> usize {
+        let mut value = 0usize;
+        while let Some(digit) = self.next_if(|c| c.is_ascii_digit().then(|| c - b'0')) {
+            value = value.saturating_mul(10).saturating_add(digit.into()).min(i32::MAX as usize);
         }
+        value
+    }
+
+    fn flags(&mut self) -> Spec {
         let mut spec = Spec::default();
-        while let Some(&flag) = rest.peek() {
+        while let Some(flag) = self.next_if(|c| b"-+ #0".contains(&c).then_some(c)) {
             match flag {
-                '-' => spec.left = true,
-                '+' => spec.plus = true,
-                ' ' => spec.space = true,
-                '#' => spec.alternate = true,
-                '0' => spec.zero = true,
-                _ => break,
+                b'-' => spec.left = true,
+                b'+' => spec.plus = true,
+                b' ' => spec.space = true,
+                b'#' => spec.alternate = true,
+                _ => spec.zero = true,
             }
-            rest.next();
         }
-        let number = |rest: &mut std::iter::Peekable<_>| {
-            let mut value = 0usize;
-            while let Some(digit) = rest.next_if(char::is_ascii_digit).and_then(|c: char| c.to_digit(10)) {
-                value = value.saturating_mul(10).saturating_add(digit as usize).min(1 << 16);
-            }
-            value
-        };
-        if rest.next_if_eq(&'*').is_some() {
-            // SAFETY: the caller's promise.
-            let width = unsafe { arguments.next() } as i32;
-            spec.left |= width < 0;
-            spec.width = (width.unsigned_abs() as usize).min(1 << 16);
-        } else {
-            spec.width = number(&mut rest);
-        }
-        if rest.next_if_eq(&'.').is_some() {
-            spec.precision = if rest.next_if_eq(&'*').is_some() {
-                // SAFETY: the caller's promise.
-                usize::try_from(unsafe { arguments.next() } as i32).ok()
-            } else {
-                Some(number(&mut rest))
-            };
-        }
+        spec
+    }
+
+    fn length(&mut self) -> Length {
         let mut length = Length::Default;
-        while let Some(&modifier) = rest.peek() {
-            length = match (modifier, length) {
-                ('h', Length::Short) => Length::Char,
-                ('h', _) => Length::Short,
-                ('l', Length::Long) => Length::Quad,
-                ('l', _) => Length::Long,
-                ('w', _) => Length::Wide,
-                ('z' | 'j' | 't' | 'L', _) => Length::Quad,
-                ('I', _) => Length::Quad,
-                _ => break,
-            };
-            rest.next();
-            if modifier == 'I' {
+        while let Some((modifier, next)) = self.next_if(|c| {
+            Some(match (c, length) {
+                (b'h', Length::Short) => (c, Length::Char),
+                (b'h', _) => (c, Length::Short),
+                (b'l', Length::Long) => (c, Length::Quad),
+                (b'l', _) => (c, Length::Long),
+                (b'w', _) => (c, Length::Wide),
+                (b'z' | b'j' | b't' | b'L' | b'I', _) => (c, Length::Quad),
+                _ => return None,
+            })
+        }) {
+            length = next;
+            if modifier == b'I' {
                 // I64, I32, or I alone for a pointer's size.
-                if rest.next_if_eq(&'6').is_some() {
-                    rest.next_if_eq(&'4');
-                } else if rest.next_if_eq(&'3').is_some() {
-                    rest.next_if_eq(&'2');
+                if self.next_is(b'6') {
+                    self.next_is(b'4');
+                } else if self.next_is(b'3') {
+                    self.next_is(b'2');
                     length = Length::Default;
                 }
             }
         }
+        length
+    }
+}
+
+/// Formats, and stops once there is more than `room`.
+///
+/// # Safety
+/// `arguments` must hold what the format asks for.
+unsafe fn format_within<U: Unit>(format: &[U], arguments: Arguments, room: usize) -> Vec<U> {
+    let mut out = Vec::new();
+    let mut arguments = Reader(arguments);
+    let mut rest = Format(format);
+    while out.len() <= room
+        && let Some(unit) = rest.next()
+    {
+        if unit != U::from(b'%') {
+            out.push(unit);
+            continue;
+        }
+        let mut spec = rest.flags();
+        if rest.next_is(b'*') {
+            // SAFETY: the caller's promise.
+            let width = unsafe { arguments.next() } as i32;
+            spec.left |= width < 0;
+            spec.width = width.unsigned_abs() as usize;
+        } else {
+            spec.width = rest.number();
+        }
+        if rest.next_is(b'.') {
+            spec.precision = if rest.next_is(b'*') {
+                // SAFETY: the caller's promise.
+                usize::try_from(unsafe { arguments.next() } as i32).ok()
+            } else {
+                Some(rest.number())
+            };
+        }
+        let length = rest.length();
         let Some(conversion) = rest.next() else { break };
         // SAFETY: the caller's promise, for each argument.
-        unsafe { convert(&mut out, &spec, conversion, length, &mut arguments, wide_format) };
+        unsafe { convert(&mut out, &spec, conversion, length, &mut arguments) };
     }
     out
 }
 
-unsafe fn convert(
-    out: &mut String,
-    spec: &Spec,
-    conversion: char,
-    length: Length,
-    arguments: &mut Reader,
-    wide_format: bool,
-) {
+/// Formats all of it.
+///
+/// # Safety
+/// `format` must be a string that ends, and `arguments` hold what it asks for.
+pub(crate) unsafe fn format(format: *const u8, arguments: Arguments) -> Vec<u8> {
+    // SAFETY: the caller's promise.
+    unsafe { format_within(&text(format), arguments, usize::MAX) }
+}
+
+unsafe fn convert<U: Unit>(out: &mut Vec<U>, spec: &Spec, conversion: U, length: Length, arguments: &mut Reader) {
     // SAFETY: the caller's promise (all of it).
     unsafe {
-        match conversion {
-            '%' => out.push('%'),
-            'd' | 'i' => {
+        match conversion.ascii().unwrap_or(0) {
+            b'%' => out.push(conversion),
+            b'd' | b'i' => {
                 let raw = arguments.next();
                 let value = match length {
                     Length::Char => i64::from(raw as i8),
@@ -260,9 +285,9 @@ unsafe fn convert(
                     Length::Quad => raw as i64,
                     _ => i64::from(raw as i32),
                 };
-                integer(out, spec, value.unsigned_abs(), value < 0, true, 'd');
+                integer(out, spec, value.unsigned_abs(), value < 0, true, b'd');
             }
-            'u' | 'x' | 'X' | 'o' => {
+            base @ (b'u' | b'x' | b'X' | b'o') => {
                 let raw = arguments.next();
                 let value = match length {
                     Length::Char => u64::from(raw as u8),
@@ -270,55 +295,55 @@ unsafe fn convert(
                     Length::Quad => raw,
                     _ => u64::from(raw as u32),
                 };
-                integer(out, spec, value, false, false, conversion);
+                integer(out, spec, value, false, false, base);
             }
-            'p' | 'P' => pad(out, spec, "", &format!("{:016X}", arguments.next()), false),
-            'e' | 'E' | 'f' | 'F' | 'g' | 'G' => float(out, spec, f64::from_bits(arguments.next()), conversion),
-            'c' | 'C' => {
+            b'p' | b'P' => pad_ascii(out, spec, "", &format!("{:016X}", arguments.next()), false),
+            form @ (b'e' | b'E' | b'f' | b'F' | b'g' | b'G') => {
+                float(out, spec, f64::from_bits(arguments.next()), form);
+            }
+            kind @ (b'c' | b'C') => {
                 let raw = arguments.next();
-                let is_wide = is_wide(conversion == 'C', length, wide_format);
-                let unit = if is_wide { raw as u16 } else { u16::from(raw as u8) };
-                pad(out, spec, "", &char::from_u32(unit.into()).unwrap_or('\u{fffd}').to_string(), false);
-            }
-            's' | 'S' => {
-                let address = arguments.next();
-                let is_wide = is_wide(conversion == 'S', length, wide_format);
-                let text = if is_wide { wide(address, spec.precision) } else { narrow(address, spec.precision) };
-                pad(out, spec, "", &String::from_iter(text), false);
-            }
-            'Z' => {
-                let address = arguments.next();
-                let text = if address == 0 {
-                    narrow(0, None)
-                } else if matches!(length, Length::Wide | Length::Long) {
-                    let string = &*(address as *const UNICODE_STRING);
-                    counted(string.Buffer as u64, string.Length as usize / 2, spec, wide)
+                let mut body = Vec::new();
+                if is_wide(kind == b'C', length, U::WIDE) {
+                    U::add_wide(&mut body, &[raw as u16]);
                 } else {
-                    let string = &*(address as *const STRING);
-                    counted(string.Buffer as u64, string.Length as usize, spec, narrow)
-                };
-                pad(out, spec, "", &String::from_iter(text), false);
+                    U::add_narrow(&mut body, &[raw as u8]);
+                }
+                pad(out, spec, "", &body, false);
             }
-            'n' => {
+            kind @ (b's' | b'S') => {
+                let is_wide = is_wide(kind == b'S', length, U::WIDE);
+                let body = string(arguments.next(), spec.precision.unwrap_or(usize::MAX), is_wide);
+                pad(out, spec, "", &body, false);
+            }
+            b'Z' => {
+                let body = counted(arguments.next(), spec, matches!(length, Length::Wide | Length::Long));
+                pad(out, spec, "", &body, false);
+            }
+            b'n' => {
                 arguments.next();
             }
-            other => {
-                out.push('%');
-                out.push(other);
-            }
+            _ => out.extend([U::from(b'%'), conversion]),
         }
     }
 }
 
-unsafe fn counted(
-    buffer: u64,
-    units: usize,
-    spec: &Spec,
-    read: unsafe fn(u64, Option<usize>) -> Vec<char>,
-) -> Vec<char> {
-    let units = spec.precision.map_or(units, |precision| precision.min(units));
-    // SAFETY: the string's buffer and length.
-    if units == 0 { Vec::new() } else { unsafe { read(buffer, Some(units)) } }
+/// A counted string argument.
+unsafe fn counted<U: Unit>(address: u64, spec: &Spec, is_wide: bool) -> Vec<U> {
+    let limit = spec.precision.unwrap_or(usize::MAX);
+    // SAFETY: NULL, or the driver's counted string with its buffer.
+    unsafe {
+        let (buffer, units) = if address == 0 {
+            (0, usize::MAX)
+        } else if is_wide {
+            let string = (address as *const UNICODE_STRING).read_unaligned();
+            (string.Buffer as u64, string.Length as usize / 2)
+        } else {
+            let string = (address as *const STRING).read_unaligned();
+            (string.Buffer as u64, string.Length as usize)
+        };
+        if units == 0 { Vec::new() } else { string(buffer, units.min(limit), is_wide) }
+    }
 }
 
 /// Whether a string argument is wide: `h` and `l` (or `w`) decide; else the format's own kind, turned over by a capital.
@@ -330,41 +355,27 @@ fn is_wide(capital: bool, length: Length, wide_format: bool) -> bool {
     }
 }
 
-/// The characters of a driver's format string.
-pub(crate) unsafe fn format_characters(format: *const u8) -> Vec<char> {
+/// A driver's string, `(null)` if it is none.
+pub(crate) unsafe fn text(address: *const u8) -> Vec<u8> {
     // SAFETY: the driver's string.
-    unsafe { narrow(format as u64, None) }
+    unsafe { string(address as u64, usize::MAX, false) }
 }
 
-/// Formats into a buffer of `count` bytes as _vsnprintf does: the length, or -1 if it does not fit; a zero only if it does.
-unsafe fn into_bytes(buffer: *mut u8, count: usize, format_string: *const u8, arguments: Arguments) -> i32 {
+/// Formats into a buffer of `count` units as _vsnprintf does: the length, or -1 if it does not fit; a zero only if it does.
+unsafe fn into_buffer<U: Unit>(buffer: *mut U, count: usize, format: *const U, arguments: Arguments) -> i32 {
     // SAFETY: the driver's format, arguments and buffer.
     unsafe {
-        let text = format(&format_characters(format_string), arguments, false);
+        let format: Vec<U> = string(format as u64, usize::MAX, U::WIDE);
+        let text: Vec<U> = format_within(&format, arguments, if buffer.is_null() { usize::MAX } else { count });
         if buffer.is_null() {
             return text.len() as i32;
         }
-        std::ptr::copy_nonoverlapping(text.as_ptr(), buffer, text.len().min(count));
+        let copied = text.len().min(count);
+        std::ptr::copy_nonoverlapping(text.as_ptr().cast::<u8>(), buffer.cast(), copied * size_of::<U>());
         if text.len() < count {
-            *buffer.add(text.len()) = 0;
+            buffer.add(text.len()).write_unaligned(U::from(0));
         }
         if text.len() <= count { text.len() as i32 } else { -1 }
-    }
-}
-
-unsafe fn into_units(buffer: *mut u16, count: usize, format_string: *const u16, arguments: Arguments) -> i32 {
-    // SAFETY: the driver's format, arguments and buffer.
-    unsafe {
-        let text = format(&wide(format_string as u64, None), arguments, true);
-        let units: Vec<u16> = text.encode_utf16().collect();
-        if buffer.is_null() {
-            return units.len() as i32;
-        }
-        std::ptr::copy_nonoverlapping(units.as_ptr(), buffer, units.len().min(count));
-        if units.len() < count {
-            *buffer.add(units.len()) = 0;
-        }
-        if units.len() <= count { units.len() as i32 } else { -1 }
     }
 }
 
@@ -376,7 +387,7 @@ pub(crate) unsafe extern "win64" fn _vsnprintf(
     arguments: Arguments,
 ) -> i32 {
     // SAFETY: the driver's.
-    unsafe { into_bytes(buffer, count, format, arguments) }
+    unsafe { into_buffer(buffer, count, format, arguments) }
 }
 
 /// _vsnwprintf.
@@ -387,19 +398,19 @@ pub(crate) unsafe extern "win64" fn _vsnwprintf(
     arguments: Arguments,
 ) -> i32 {
     // SAFETY: the driver's.
-    unsafe { into_units(buffer, count, format, arguments) }
+    unsafe { into_buffer(buffer, count, format, arguments) }
 }
 
 /// vsprintf.
 unsafe extern "win64" fn vsprintf(buffer: *mut u8, format: *const u8, arguments: Arguments) -> i32 {
     // SAFETY: the driver's.
-    unsafe { into_bytes(buffer, isize::MAX as usize, format, arguments) }
+    unsafe { into_buffer(buffer, isize::MAX as usize, format, arguments) }
 }
 
 /// vswprintf, as the kernel's swprintf: no count.
 unsafe extern "win64" fn vswprintf(buffer: *mut u16, format: *const u16, arguments: Arguments) -> i32 {
     // SAFETY: the driver's.
-    unsafe { into_units(buffer, isize::MAX as usize, format, arguments) }
+    unsafe { into_buffer(buffer, isize::MAX as usize, format, arguments) }
 }
 
 /// A variadic export of `fixed` arguments: stores the argument registers where the stack arguments go on, and calls `inner`

@@ -50,10 +50,15 @@ const NOVALUE: u32 = 8;
 const NOEXPAND: u32 = 0x10;
 const DIRECT: u32 = 0x20;
 const DELETE: u32 = 0x40;
+/// With DIRECT: the type that is wanted is in the high byte of DefaultType.
+const TYPE_CHECK: u32 = 0x100;
 
 const REG_SZ: u32 = 1;
 const REG_EXPAND_SZ: u32 = 2;
+const REG_DWORD: u32 = 4;
+const REG_DWORD_BIG_ENDIAN: u32 = 5;
 const REG_MULTI_SZ: u32 = 7;
+const REG_QWORD: u32 = 11;
 
 unsafe fn base(relative: u32, path: *const u16) -> Result<usize, NtStatus> {
     // RTL_REGISTRY_HANDLE: the path is a handle.
@@ -75,45 +80,85 @@ unsafe fn base(relative: u32, path: *const u16) -> Result<usize, NtStatus> {
     REGISTRY.lock().open(&format!("{root}{path}")).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)
 }
 
-/// Puts a value where the table's entry says (RTL_QUERY_REGISTRY_DIRECT).
+/// The bytes a value of this kind has; None if any number.
+fn size_of_kind(kind: u32) -> Option<usize> {
+    match kind {
+        REG_DWORD | REG_DWORD_BIG_ENDIAN => Some(4),
+        REG_QWORD => Some(8),
+        _ => None,
+    }
+}
+
+/// Whether a stored value is of the type the entry wants, and as long as the type says.
+fn is_as_wanted(entry: &RTL_QUERY_REGISTRY_TABLE, value: &Value) -> bool {
+    entry.Flags & TYPE_CHECK == 0
+        || value.kind == entry.DefaultType >> 24 && size_of_kind(value.kind).is_none_or(|size| value.data.len() == size)
+}
+
+/// Puts a value where the table's entry says (RTL_QUERY_REGISTRY_DIRECT). The registry may hold anything under any type.
 unsafe fn put_direct(value: &Value, to: *mut c_void) -> NtStatus {
-    // SAFETY: the driver's variable: a string for strings, else data, or a signed length of room before data (DDI).
+    // SAFETY: the driver's variable, at any address (DDI).
     unsafe {
         if matches!(value.kind, REG_SZ | REG_EXPAND_SZ | REG_MULTI_SZ) {
-            let string = to.cast::<UNICODE_STRING>();
-            if (*string).Buffer.is_null() {
-                let buffer = pool::for_driver(value.data.len().max(2), b"qerC");
-                if buffer.is_null() {
-                    return NtStatus::NO_MEMORY;
-                }
-                (*string).Buffer = buffer.cast();
-                (*string).MaximumLength = value.data.len() as u16;
-            } else if value.data.len() > (*string).MaximumLength as usize {
-                return NtStatus::BUFFER_TOO_SMALL;
+            put_string(value, to.cast())
+        } else if value.data.len() > 4 && matches!(value.kind, REG_DWORD | REG_DWORD_BIG_ENDIAN) {
+            // The variable is a ULONG, and not room that tells its length.
+            NtStatus::OBJECT_TYPE_MISMATCH
+        } else {
+            put_data(value, to.cast())
+        }
+    }
+}
+
+/// A string goes into a counted one, whose buffer is allocated if there is none. It ends in a zero, stored or not.
+unsafe fn put_string(value: &Value, to: *mut UNICODE_STRING) -> NtStatus {
+    const LONGEST: usize = 0xFFFE;
+    let mut data = value.data.clone();
+    data.truncate(data.len() & !1);
+    if data.len() > LONGEST {
+        data.truncate(LONGEST - 2);
+    }
+    if !data.ends_with(&[0, 0]) {
+        data.extend([0, 0]);
+    }
+    // SAFETY: the driver's string.
+    unsafe {
+        let mut string = to.read_unaligned();
+        if string.Buffer.is_null() {
+            string.Buffer = pool::for_driver(data.len(), b"qerC").cast();
+            string.MaximumLength = data.len() as u16;
+            if string.Buffer.is_null() {
+                return NtStatus::NO_MEMORY;
             }
-            std::ptr::copy_nonoverlapping(value.data.as_ptr(), (*string).Buffer.cast(), value.data.len());
-            (*string).Length =
-                if value.kind == REG_MULTI_SZ { value.data.len() } else { value.data.len().saturating_sub(2) } as u16;
+        } else if data.len() > string.MaximumLength as usize {
+            return NtStatus::BUFFER_TOO_SMALL;
+        }
+        std::ptr::copy_nonoverlapping(data.as_ptr(), string.Buffer.cast(), data.len());
+        string.Length = if value.kind == REG_MULTI_SZ { data.len() } else { data.len() - 2 } as u16;
+        to.write_unaligned(string);
+    }
+    NtStatus::SUCCESS
+}
+
+/// Up to four bytes go into the variable as they are; more into room that begins with its length: negative for the data
+/// alone, positive with the data's length and type before it.
+unsafe fn put_data(value: &Value, to: *mut u8) -> NtStatus {
+    let length = value.data.len();
+    // SAFETY: the driver's variable, not beyond the room it tells.
+    unsafe {
+        if length <= 4 {
+            std::ptr::copy_nonoverlapping(value.data.as_ptr(), to, length);
             return NtStatus::SUCCESS;
         }
-        if value.data.len() > 4 {
-            let room = to.cast::<i32>().read();
-            if room < 0 {
-                if value.data.len() > room.unsigned_abs() as usize {
-                    return NtStatus::BUFFER_TOO_SMALL;
-                }
-                std::ptr::copy_nonoverlapping(value.data.as_ptr(), to.cast(), value.data.len());
-            } else {
-                if value.data.len() + 8 > room as usize {
-                    return NtStatus::BUFFER_TOO_SMALL;
-                }
-                to.cast::<u32>().write(value.data.len() as u32);
-                to.cast::<u32>().add(1).write(value.kind);
-                std::ptr::copy_nonoverlapping(value.data.as_ptr(), to.cast::<u8>().add(8), value.data.len());
-            }
-        } else {
-            std::ptr::copy_nonoverlapping(value.data.as_ptr(), to.cast(), value.data.len());
+        let room = to.cast::<i32>().read_unaligned();
+        let (needed, before) = if room < 0 { (length, 0) } else { (length + 8, 8) };
+        if needed > room.unsigned_abs() as usize {
+            return NtStatus::BUFFER_TOO_SMALL;
         }
+        if before != 0 {
+            to.cast::<[u32; 2]>().write_unaligned([length as u32, value.kind]);
+        }
+        std::ptr::copy_nonoverlapping(value.data.as_ptr(), to.add(before), length);
     }
     NtStatus::SUCCESS
 }
@@ -166,8 +211,11 @@ pub(super) unsafe extern "win64" fn RtlQueryRegistryValues(
         };
         let mut key = Some(top);
         let mut entry = table;
-        while (*entry).QueryRoutine.is_some() || (*entry).Flags & (SUBKEY | DIRECT) != 0 {
-            let now = &*entry;
+        loop {
+            let now = &entry.read_unaligned();
+            if now.QueryRoutine.is_none() && now.Flags & (SUBKEY | DIRECT) == 0 {
+                break;
+            }
             entry = entry.add(1);
             let name = String::from_utf16_lossy(text::terminated(now.Name));
             if now.Flags & (SUBKEY | TOPKEY) != 0 {
@@ -219,6 +267,9 @@ pub(super) unsafe extern "win64" fn RtlQueryRegistryValues(
                 continue;
             }
             for value in &values {
+                if now.Flags & DIRECT != 0 && !is_as_wanted(now, value) {
+                    return NtStatus::OBJECT_TYPE_MISMATCH;
+                }
                 let status = give(now, value, context);
                 if !status.is_success() {
                     return status;

@@ -161,3 +161,110 @@ fn tables_of_values() {
     assert_eq!((status, found, missing), (NtStatus::SUCCESS, 42, 7));
     assert_eq!(collected, [(1, b"a\0\0\0".to_vec()), (1, b"b\0c\0\0\0".to_vec())]);
 }
+
+/// The status of one direct query of a value of `kind` and `data`, into `to`.
+fn query_direct(kind: u32, data: &[u8], flags: u32, default_type: u32, to: *mut c_void) -> NtStatus {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let key = format!("RegDirect{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let hex: Vec<String> = data.iter().map(|byte| format!("{byte:02x}")).collect();
+    super::load_reg(&format!(
+        "Windows Registry Editor Version 5.00\n\n[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\{key}]\n\
+         \"Value\"=hex({kind:x}):{}\n",
+        hex.join(",")
+    ))
+    .unwrap();
+    let wide = |text: &str| -> Vec<u16> { text.encode_utf16().chain([0]).collect() };
+    let mut name = wide("Value");
+    let null = std::ptr::null_mut();
+    let entry = |flags, name, context, default_type| RTL_QUERY_REGISTRY_TABLE {
+        QueryRoutine: None,
+        Flags: flags,
+        Name: name,
+        EntryContext: context,
+        DefaultType: default_type,
+        DefaultData: null,
+        DefaultLength: 0,
+    };
+    let table = [entry(flags, name.as_mut_ptr(), to, default_type), entry(0, std::ptr::null_mut(), null, 0)];
+    // SAFETY: the table and what it points at are ours.
+    unsafe { RtlQueryRegistryValues(1, wide(&key).as_ptr(), table.as_ptr(), null, null) }
+}
+
+const DIRECT: u32 = 0x20;
+const TYPE_CHECK: u32 = 0x100;
+
+#[test]
+fn direct_values_are_checked_for_their_type() {
+    let mut number = 7u32;
+    let to = (&raw mut number).cast();
+    for (kind, data, wanted, expected) in [
+        (4, &[42, 0, 0, 0][..], 4, NtStatus::SUCCESS),
+        (3, &[1, 2, 3, 4], 4, NtStatus::OBJECT_TYPE_MISMATCH),
+        (1, &[0x61, 0, 0, 0], 4, NtStatus::OBJECT_TYPE_MISMATCH),
+        (4, &[1, 0, 0, 0], 0, NtStatus::OBJECT_TYPE_MISMATCH),
+        // The type is right, the size is not what the type says.
+        (4, &[1, 0], 4, NtStatus::OBJECT_TYPE_MISMATCH),
+        (4, &[1, 2, 3, 4, 5, 6, 7, 8], 4, NtStatus::OBJECT_TYPE_MISMATCH),
+    ] {
+        assert_eq!(query_direct(kind, data, DIRECT | TYPE_CHECK, wanted << 24, to), expected, "{kind} {data:?}");
+        assert_eq!(number, 42);
+    }
+    // Without the check the value goes where it may.
+    assert_eq!(query_direct(3, &[1, 2, 3, 4], DIRECT, 4 << 24, to), NtStatus::SUCCESS);
+    assert_eq!(number, 0x0403_0201);
+}
+
+#[test]
+fn direct_values_of_odd_sizes_stay_in_their_variables() {
+    // A variable at an odd address, and marks around it.
+    let mut room = [0xeeu8; 32];
+    let to = room.as_mut_ptr().wrapping_add(5);
+    assert_eq!(query_direct(4, &[1, 2], DIRECT, 0, to.cast()), NtStatus::SUCCESS);
+    assert_eq!(room[4..10], [0xee, 1, 2, 0xee, 0xee, 0xee]);
+    // A REG_DWORD of eight bytes goes into no ULONG, whatever the variable held.
+    for before in [0i32, 100, -100] {
+        room = [0xee; 32];
+        room[5..9].copy_from_slice(&before.to_le_bytes());
+        assert_eq!(query_direct(4, &[9; 8], DIRECT, 0, to.cast()), NtStatus::OBJECT_TYPE_MISMATCH);
+        assert_eq!((&room[5..9], room[9]), (&before.to_le_bytes()[..], 0xee));
+    }
+    // Binary data obeys the room that the variable begins with.
+    for (before, expected) in
+        [(-6i32, NtStatus::SUCCESS), (-5, NtStatus::BUFFER_TOO_SMALL), (13, NtStatus::BUFFER_TOO_SMALL)]
+    {
+        room = [0xee; 32];
+        room[5..9].copy_from_slice(&before.to_le_bytes());
+        assert_eq!(query_direct(3, &[9; 6], DIRECT, 0, to.cast()), expected);
+        assert_eq!(room[11], 0xee);
+    }
+    room = [0xee; 32];
+    room[5..9].copy_from_slice(&14i32.to_le_bytes());
+    assert_eq!(query_direct(3, &[9; 6], DIRECT, 0, to.cast()), NtStatus::SUCCESS);
+    assert_eq!(room[5..20], [6, 0, 0, 0, 3, 0, 0, 0, 9, 9, 9, 9, 9, 9, 0xee]);
+}
+
+#[test]
+fn direct_strings_end_and_fit_their_length() {
+    let mut string = UNICODE_STRING::default();
+    let to: *mut c_void = (&raw mut string).cast();
+    let fresh = |kind, data: &[u8]| {
+        // SAFETY: ours; allocated by the query.
+        unsafe {
+            to.cast::<UNICODE_STRING>().write(UNICODE_STRING::default());
+            assert_eq!(query_direct(kind, data, DIRECT, 0, to), NtStatus::SUCCESS);
+            let string = to.cast::<UNICODE_STRING>().read();
+            let text = crate::text::wide(&raw const string);
+            let end = string.Buffer.add(usize::from(string.Length) / 2).read();
+            crate::ex::pool::ExFreePool(string.Buffer.cast());
+            (text, string.MaximumLength, end)
+        }
+    };
+    assert_eq!(fresh(1, b"a\0b\0\0\0"), ("ab".into(), 6, 0));
+    // Stored without an end, with half a character, and longer than any counted string.
+    assert_eq!(fresh(1, b"a\0b\0"), ("ab".into(), 6, 0));
+    assert_eq!(fresh(1, b"a\0b"), ("a".into(), 4, 0));
+    assert_eq!(fresh(1, b""), (String::new(), 2, 0));
+    let (text, room, end) = fresh(1, &b"x\0".repeat(40_000));
+    assert_eq!((text.len(), room, end), (32_766, 65_534, 0));
+}
