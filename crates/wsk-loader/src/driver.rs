@@ -4,6 +4,7 @@
 use std::arch::naked_asm;
 use std::fmt;
 use std::mem;
+use std::ops::Range;
 use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
@@ -18,11 +19,12 @@ use wsk_nt::io::driver::{create_driver, delete_driver, reinitialize};
 use wsk_nt::io::types::{DRIVER_OBJECT, PDRIVER_INITIALIZE};
 use wsk_nt::ke::irql;
 use wsk_nt::ps::thread::wait_until_none_in;
+use wsk_nt::rtl::dbg;
 use wsk_nt::{caller, verify};
 
 use crate::map::Protection;
 use crate::module::{self, MissingImport, Module};
-use crate::{symbol, trap};
+use crate::{before_unmap, report, symbol, trap};
 
 /// Why a driver was not unloaded.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -221,17 +223,25 @@ impl Driver {
         Ok(())
     }
 
-    /// The driver is over: what it left behind is reported, and nothing finds its image any more. What still runs into it
-    /// faults.
+    /// The driver is over: what it left behind is reported and stopped, and nothing finds its image any more. What still runs
+    /// into it faults.
     fn end(&mut self) {
         self.state = State::Over;
         let range = self.module.range();
         // A thread that told the driver it was done may not have left yet.
-        let left = wait_until_none_in(&range, PATIENCE) & wait_until_none_holds(&range, PATIENCE);
+        let mut left = wait_until_left(&range, PATIENCE);
         let leaks = verify::outstanding_in(&range);
         if verify::is_on() || !left {
             leaks.into_iter().for_each(|leak| verify::violation_by(leak.rule, leak.what, leak.caller));
         }
+        if let Some(stop) = before_unmap::hook() {
+            // It may call the driver.
+            trap::prepare_thread();
+            stop(&range);
+            // What it stopped may have woken threads of the driver, and queued work.
+            left = wait_until_left(&range, if left { PATIENCE } else { PATIENCE_AGAIN });
+        }
+        dbg::flush_in(&range);
         // SAFETY: made by `start`; the driver is gone.
         unsafe { delete_driver(self.object) };
         module::remove(&self.module);
@@ -241,7 +251,13 @@ impl Driver {
             // Threads run in it: Windows would crash; here it stays where it is.
             mem::forget(self.module.clone());
         }
+        report::wait_for_report();
     }
+}
+
+/// Waits until no thread of the driver runs and no work item holds it.
+fn wait_until_left(range: &Range<usize>, patience: Duration) -> bool {
+    wait_until_none_in(range, patience) & wait_until_none_holds(range, patience)
 }
 
 impl Drop for Driver {
@@ -254,6 +270,8 @@ impl Drop for Driver {
 
 /// How long a driver's threads may take to end after DriverUnload.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// And how long again, when what may have held them up is stopped.
+const PATIENCE_AGAIN: Duration = Duration::from_secs(1);
 
 /// The key of a service in the registry.
 fn registry_path(service: &str) -> String {

@@ -34,6 +34,7 @@ macro_rules! say {
     }};
 }
 
+mod before_unmap;
 mod context;
 mod cookie;
 mod driver;
@@ -56,9 +57,11 @@ mod trap;
 mod unwind;
 mod view;
 
+pub use crate::before_unmap::set_before_unmap;
 pub use crate::driver::{Driver, UnloadError};
 pub use crate::image::{Image, ImageError};
 pub use crate::import::Wanted;
 pub use crate::loader::{Binding, ImportLine, LoadError, LoadOptions, Loader, Missing};
 pub use crate::locate::{describe_address, describe_caller, driver_at};
+pub use crate::report::wait_for_report;
 pub use crate::trap::{Counters, counters};

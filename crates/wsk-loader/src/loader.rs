@@ -302,6 +302,13 @@ fn announce(table: &HashMap<&'static str, &'static Export>) {
 
 /// Rewrites what would trap (see [`patch`]).
 fn rewrite(bytes: &mut [u8], base: usize, plan: &Plan, area: usize) -> Vec<Moved> {
+    // First: what a window takes goes out of line with its new address, and what is left in its place is no instruction of
+    // the driver's any more.
+    for &rva in &plan.shared {
+        let word = &mut bytes[rva as usize..][..8];
+        let address = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+        word.copy_from_slice(&shared_page::mirror(address).to_le_bytes());
+    }
     let mut moved = Vec::new();
     let mut left = plan.left;
     for (index, window) in plan.windows.iter().enumerate() {
@@ -309,11 +316,6 @@ fn rewrite(bytes: &mut [u8], base: usize, plan: &Plan, area: usize) -> Vec<Moved
             Some(instructions) => moved.extend(instructions),
             None => left += 1,
         }
-    }
-    for &rva in &plan.shared {
-        let word = &mut bytes[rva as usize..][..8];
-        let address = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-        word.copy_from_slice(&shared_page::mirror(address).to_le_bytes());
     }
     if plan.reads_time {
         wsk_nt::ke::time::start_clock();

@@ -136,21 +136,35 @@ fn code_name(code: u32) -> &'static str {
     }
 }
 
+/// The thread that reports a bug check; 0 if none does.
+static REPORTING: AtomicI32 = AtomicI32::new(0);
+
+/// Returns at once if no bug check is being reported. Otherwise it does not return: the thread that reports ends the process,
+/// when the report is complete. To be called before the process ends for another reason.
+pub fn wait_for_report() {
+    let reporting = REPORTING.load(Ordering::SeqCst);
+    if reporting != 0 && reporting != thread_id() {
+        park();
+    }
+}
+
+/// Another thread ends the process.
+fn park() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
 /// The reporter of [`wsk_nt::bug_check`]: prints and ends the process, with nothing run at exit: the process is not sane.
 pub(crate) fn reporter(check: &BugCheck) {
-    static REPORTING: AtomicI32 = AtomicI32::new(0);
-    // SAFETY: no arguments.
-    let thread = unsafe { libc::gettid() };
+    let thread = thread_id();
     match REPORTING.compare_exchange(0, thread, Ordering::SeqCst, Ordering::SeqCst) {
         Ok(_) => {}
         Err(first) if first == thread => {
             say!("*** and while reporting that: {}", check.what);
             end();
         }
-        // Another thread ends the process.
-        Err(_) => loop {
-            std::thread::park();
-        },
+        Err(_) => park(),
     }
     let mut text = String::new();
     let [a, b, c, d] = check.parameters;

@@ -49,6 +49,20 @@ fn every_neighbour() {
     }
 }
 
+/// An instruction with an address of the shared page that goes out of line for its neighbour's sake, in front of it and behind.
+#[test]
+fn beside_the_shared_page() {
+    let _alone = alone();
+    for compiler in [Gcc, Clang] {
+        let before = counters();
+        assert_eq!(load(&loader(), &build("cr8_shared", compiler)).start(), NtStatus::SUCCESS, "{compiler:?}");
+        let after = counters();
+        assert!(after.patched - before.patched >= 15, "{compiler:?}: {before:?} {after:?}");
+        assert_eq!(after.shared_page_traps, before.shared_page_traps, "{compiler:?}");
+        assert_eq!(after.cr8_traps, before.cr8_traps, "{compiler:?}");
+    }
+}
+
 #[test]
 fn the_hot_path_does_not_trap() {
     let _alone = alone();

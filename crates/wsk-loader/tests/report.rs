@@ -3,11 +3,13 @@
 
 mod common;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
 
 use common::{Clang, Gcc, bug_check, build, build_with, bytes, child, ends, is_child, load};
 use wsk_abi::NtStatus;
-use wsk_loader::{LoadOptions, Loader};
+use wsk_loader::{Driver, LoadOptions, Loader, wait_for_report};
 use wsk_nt::export::{Export, Kind};
 use wsk_nt::verify;
 
@@ -136,6 +138,46 @@ fn violations_are_named() {
     assert!(output.status.success(), "{text}");
     assert!(text.contains("violation: wrong IRQL: DriverEntry returned at DISPATCH_LEVEL"), "{text}");
     assert!(text.contains("in trouble-0.sys!DriverEntry"), "{text}");
+}
+
+static REPORT: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+/// Asked by the report, when all but its last lines is printed: notes it and keeps the report for its second of patience.
+fn hold_up(range: &Range<usize>) -> Vec<verify::Leak> {
+    if range.contains(&1) {
+        *REPORT.0.lock().unwrap() = true;
+        REPORT.1.notify_all();
+        loop {
+            std::thread::park();
+        }
+    }
+    Vec::new()
+}
+
+/// The report is made by another thread, and this one is on its way to end the process.
+fn is_complete(test: &str, then: impl FnOnce(&mut Driver)) {
+    let report = bug_check(test, || {
+        CASE.store(0, Ordering::SeqCst);
+        verify::add_source(hold_up);
+        let mut driver = load(&loader(), &build("trouble", Gcc));
+        assert_eq!(driver.start(), NtStatus::SUCCESS);
+        std::thread::spawn(|| wsk_nt::bug_check::bug_check(0x1234, [0; 4], "of another thread"));
+        drop(REPORT.1.wait_while(REPORT.0.lock().unwrap(), |begun| !*begun).unwrap());
+        then(&mut driver);
+        std::process::exit(0);
+    });
+    assert!(report.contains("of another thread") && report.contains("open: unknown"), "{report}");
+}
+
+#[test]
+fn an_unload_lets_a_report_be_completed() {
+    is_complete("an_unload_lets_a_report_be_completed", |driver| driver.unload().unwrap());
+}
+
+#[test]
+fn a_report_is_waited_for() {
+    wait_for_report();
+    is_complete("a_report_is_waited_for", |_| wait_for_report());
 }
 
 #[test]

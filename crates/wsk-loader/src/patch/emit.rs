@@ -20,7 +20,11 @@ pub(crate) struct Moved {
 }
 
 fn is_cr8(instruction: &Instruction) -> bool {
-    matches!(instruction.code(), Code::Mov_r64_cr | Code::Mov_cr_r64)
+    match instruction.code() {
+        Code::Mov_r64_cr => instruction.op1_register() == Register::CR8,
+        Code::Mov_cr_r64 => instruction.op0_register() == Register::CR8,
+        _ => false,
+    }
 }
 
 /// Whether an instruction can run elsewhere as the last of its window.
@@ -81,10 +85,10 @@ pub(crate) fn write(memory: &mut [u8], base: usize, window: &Window, area: usize
     if encoded.code_buffer.len() > AREA {
         return None;
     }
+    let distance = i32::try_from(area as i64 - start as i64 - i64::from(JUMP)).ok()?;
     memory.get_mut(area..area + encoded.code_buffer.len())?.copy_from_slice(&encoded.code_buffer);
     let window = &mut memory[start..end];
     window.fill(0xcc);
-    let distance = i32::try_from(area as i64 - start as i64 - i64::from(JUMP)).ok()?;
     window[0] = 0xe9;
     window[1..JUMP as usize].copy_from_slice(&distance.to_le_bytes());
     let offsets = encoded.new_instruction_offsets.iter().zip(&block);
@@ -155,4 +159,21 @@ fn call(instruction: &Instruction) -> Vec<Result<Instruction, IcedError>> {
         store(4, back >> 32),
         jump,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only CR8 is ours: CR0 beside it stays what it is, and traps as a privileged instruction.
+    #[test]
+    fn other_control_registers() {
+        let mut memory = vec![0x44, 0x0f, 0x20, 0xc0, 0x0f, 0x20, 0xc1, 0xc3];
+        memory.resize(8 + AREA, 0);
+        let moved = write(&mut memory, 0x1000_0000, &Window { start: 0, end: 7 }, 8).unwrap();
+        assert_eq!(moved.len(), 3);
+        let at = moved[1].to - 0x1000_0000;
+        assert_eq!(memory[at..at + 3], [0x0f, 0x20, 0xc1]);
+        assert_eq!(memory[..7], [0xe9, 3, 0, 0, 0, 0xcc, 0xcc]);
+    }
 }

@@ -1,11 +1,15 @@
 //! Builds the test drivers (tests/drivers/*.c) with the compilers of spec/loader.md, and runs tests that end in a bug check
 //! in a child process.
 #![allow(dead_code, unreachable_pub)] // Each test binary uses a part.
+#![allow(unsafe_code)] // An allocator that counts.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashSet;
 use std::env;
+use std::mem::transmute;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use wsk_loader::{Driver, LoadOptions, Loader};
@@ -181,12 +185,91 @@ pub fn ends(name: &str, status: i32, in_child: impl FnOnce()) -> String {
     text
 }
 
-/// Mappings, and resident memory in KiB.
-pub fn footprint() -> (usize, usize) {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    (maps, resident.trim().trim_end_matches(" kB").parse().unwrap())
+/// What the process uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// Lines of /proc/self/maps.
+    pub mappings: usize,
+    /// Bytes of its own that are resident: what files map counts only where it was written.
+    pub resident: usize,
+    /// Blocks and bytes that Rust code has allocated, if the test counts them ([`Counting`]).
+    pub heap: (usize, usize),
+    /// Blocks and bytes of the executive's pool.
+    pub pool: (usize, usize),
+}
+
+impl Footprint {
+    /// What is used now.
+    pub fn now() -> Footprint {
+        let heap = (BLOCKS.load(Ordering::SeqCst), BYTES.load(Ordering::SeqCst));
+        let mappings = std::fs::read_to_string("/proc/self/maps").expect("/proc").lines().count();
+        // Exact, unlike VmRSS, which the kernel adds up in batches.
+        let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").expect("/proc");
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("a line");
+        let kilobytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        Footprint { mappings, resident: kilobytes << 10, heap, pool: wsk_nt::ex::pool::totals() }
+    }
+}
+
+static BLOCKS: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// The system's allocator, counted: the global allocator of tests that measure.
+#[derive(Debug)]
+pub struct Counting;
+
+// SAFETY: the system's, as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BLOCKS.fetch_add(1, Ordering::SeqCst);
+        BYTES.fetch_add(layout.size(), Ordering::SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        BLOCKS.fetch_sub(1, Ordering::SeqCst);
+        BYTES.fetch_sub(layout.size(), Ordering::SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+/// The executive remembers the blocks that were freed last, up to a limit: from here on that takes no more memory.
+fn fill_history() {
+    /// More than it remembers.
+    const BLOCKS: usize = 20_000;
+    let find = |name| wsk_nt::export::all().find(|export| export.name == name).expect("exported").address;
+    type Allocate = extern "win64" fn(u32, usize, u32) -> usize;
+    // SAFETY: the function of this name.
+    let allocate = unsafe { transmute::<*const (), Allocate>(find("ExAllocatePoolWithTag")) };
+    // SAFETY: as above.
+    let free = unsafe { transmute::<*const (), extern "win64" fn(usize, u32)>(find("ExFreePoolWithTag")) };
+    wsk_nt::ke::processor::attach();
+    for _ in 0..BLOCKS {
+        free(allocate(0, 16, 1), 1);
+    }
+}
+
+/// Runs `cycle` 1,000 times to warm up and 1,000 times more, and demands that these leave nothing behind: the same mappings, the
+/// same blocks of pool and heap, and less than 64 bytes of resident memory a cycle. `transient`: blocks of the heap that come
+/// and go with threads which no cycle waits for.
+pub fn leaves_nothing(transient: usize, mut cycle: impl FnMut(usize)) {
+    const CYCLES: usize = 1000;
+    fill_history();
+    // Buffers that the host keeps are used in turn: it takes some 600 cycles until each is resident.
+    (0..CYCLES).for_each(&mut cycle);
+    let before = Footprint::now();
+    (0..CYCLES).for_each(&mut cycle);
+    let after = Footprint::now();
+    println!("before {before:?}, after {after:?}");
+    assert_eq!((before.mappings, before.pool), (after.mappings, after.pool));
+    let grown = |before: usize, after: usize| after.saturating_sub(before);
+    let (blocks, bytes) = (grown(before.heap.0, after.heap.0), grown(before.heap.1, after.heap.1));
+    assert!(blocks <= transient, "{blocks} blocks more: {before:?} {after:?}");
+    assert!(bytes <= transient * 256, "{bytes} bytes more: {before:?} {after:?}");
+    let resident = grown(before.resident, after.resident);
+    assert!(resident < CYCLES * 64, "{resident} bytes more are resident: {before:?} {after:?}");
 }
 
 /// Builds a sample of the repository at `root`, `drivers/NAME.c`, with gcc and the project's headers.

@@ -9,7 +9,12 @@ static volatile int *volatile nothing = 0;
 
 static void NTAPI unload(PDRIVER_OBJECT driver) { (void)driver; }
 
-static int after_unload(int n) { return n + 1; }
+static int after_unload(int n)
+{
+    if (n == 41)
+        DbgPrint("half a line");
+    return n + 1;
+}
 
 static void NTAPI thread(PVOID context)
 {
@@ -54,6 +59,12 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
     case 7: /* OpenWSK faults on a pointer of the driver's */
         KeInitializeEvent((PKEVENT)(ULONG_PTR)(0x1000 + TestReport(1)), NotificationEvent, FALSE);
         return STATUS_SUCCESS;
+    case 8: /* leaves a routine and a block behind */
+    case 9: /* and this one does not even start */
+        TestCall(after_unload, -1);
+        if (!ExAllocatePoolWithTag(NonPagedPool, 100, 'kaeL'))
+            return 1;
+        return TestReport(0) == 8 ? STATUS_SUCCESS : STATUS_UNSUCCESSFUL;
     }
     return wild == 1 ? STATUS_SUCCESS : STATUS_UNSUCCESSFUL;
 }
