@@ -1,10 +1,12 @@
 //! `wsk run`: loads drivers, lets them run, and unloads them.
 
+use std::fmt;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use wsk::Provider;
@@ -22,23 +24,33 @@ const VIOLATED: u8 = 4;
 /// Exit status of a second Ctrl-C, as shells know it.
 const INTERRUPTED: i32 = 130;
 
+/// How long the sockets that a driver left open may take to close, before its image is taken away.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// How long a control request may take at least, with `--for`.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How often Ctrl-C came.
+static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
+
 /// How long an unload may take before it is said what it waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Load drivers, run them until Ctrl-C, and unload them
 ///
 /// What drivers print (DbgPrint) goes to stdout, a line each, after the driver's name; everything else to stderr. Exit status:
-/// 0 loaded and unloaded cleanly; 1 DriverEntry refused; 2 unusable image or arguments; 3 bug check; 4 --verify found a
-/// violation.
+/// 0 loaded and unloaded cleanly; 1 DriverEntry refused; 2 unusable image or arguments, or a driver without DriverUnload;
+/// 3 bug check; 4 --verify found a violation.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Drivers, loaded in this order; C files are compiled, all together, to one driver that is loaded last
     #[arg(required = true, value_name = "X.sys|SRC.c")]
     files: Vec<PathBuf>,
     /// Unload after so many seconds; 0 as soon as all is started
-    #[arg(long = "for", value_name = "SECONDS")]
-    seconds: Option<f64>,
-    /// Send a control request to a device once all is started: its name, the code, and input bytes in hexadecimal. Repeatable
+    #[arg(long = "for", value_name = "SECONDS", value_parser = duration)]
+    time: Option<Duration>,
+    /// Send a control request to a device once all is started: its name, the code, and input bytes in hexadecimal. Repeatable.
+    /// Ctrl-C, or with --for the end of the time (10 s at least), cancels one that the driver keeps
     #[arg(long, num_args = 2, value_names = ["DEVICE", "CODE[=HEX]"], action = clap::ArgAction::Append)]
     ioctl: Vec<String>,
     /// Room for the output of each --ioctl, in bytes
@@ -89,7 +101,20 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
+/// A number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "write a number of seconds, such as 10 or 0.5; without --for, Ctrl-C ends the run".to_owned())
+}
+
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let outcome = run_drivers(args);
+    wsk_nt::rtl::dbg::flush_all();
+    wsk_loader::wait_for_report(); // a bug check on another thread says its exit status
+    outcome
+}
+
+fn run_drivers(args: &Args) -> Result<(), Failure> {
     let requests = requests(&args.ioctl)?;
     let built = tempfile::tempdir().map_err(|e| Failure::new(format!("no temporary directory: {e}"), "set TMPDIR"))?;
     let files = compile(args, built.path())?;
@@ -105,12 +130,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         verify::enable();
     }
     wsk_nt::rtl::dbg::set_sink(print);
+    wsk_loader::set_before_unmap(|image| wsk_npi::abandon(image, CLOSING));
     start_provider(args)?;
     let (sender, events) = mpsc::channel();
-    let interrupts = AtomicU32::new(0);
     let interrupt = move || {
         let _ = sender.send(());
-        if interrupts.fetch_add(1, Ordering::Relaxed) > 0 {
+        if INTERRUPTS.fetch_add(1, Ordering::Relaxed) > 0 {
             eprintln!("interrupted again: the drivers are left as they are");
             std::process::exit(INTERRUPTED);
         }
@@ -120,8 +145,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let loader = Loader::new(exports());
     let mut running = Vec::new();
     let outcome = start_all(args, &loader, &files, &mut running).and_then(|()| {
-        control(&requests, args.ioctl_output)?;
-        wait(args.seconds, &events);
+        control(&requests, args)?;
+        wait(args.time, &events);
         Ok(())
     });
     let unloaded = unload_all(running);
@@ -157,7 +182,12 @@ fn compile(args: &Args, directory: &Path) -> Result<Vec<PathBuf>, Failure> {
 /// Prints what drivers print: a line each, after the driver's name.
 fn print(line: &str, caller: usize) {
     let driver = wsk_loader::driver_at(caller).unwrap_or_else(|| "?".to_owned());
-    println!("{}: {line}", driver.trim_end_matches(".sys"));
+    say(format_args!("{}: {line}", driver.trim_end_matches(".sys")));
+}
+
+/// A line to stdout. Who reads it may have gone: that is no reason for the drivers to stop.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
 fn start_provider(args: &Args) -> Result<(), Failure> {
@@ -237,9 +267,15 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
 
 /// Sends control requests, one after the other; each device is opened once and closed at the end. What comes back goes to
 /// stdout: `DEVICE CODE STATUS BYTES`.
-fn control(requests: &[ControlRequest], room: usize) -> Result<(), Failure> {
+///
+/// A request that the driver keeps is cancelled when the time of `--for` is up, but not before [`ANSWER`], and by Ctrl-C; the
+/// requests after that are not sent.
+fn control(requests: &[ControlRequest], args: &Args) -> Result<(), Failure> {
+    let start = Instant::now();
+    let is_interrupted = || INTERRUPTS.load(Ordering::Relaxed) > 0;
+    let is_late = || args.time.is_some_and(|time| start.elapsed() > time.max(ANSWER));
     let mut open: Vec<(&str, wsk_nt::io::file::File)> = Vec::new();
-    for request in requests {
+    for request in requests.iter().take_while(|_| !is_interrupted()) {
         let at = match open.iter().position(|(name, _)| *name == request.device) {
             Some(at) => at,
             None => {
@@ -251,18 +287,20 @@ fn control(requests: &[ControlRequest], room: usize) -> Result<(), Failure> {
                 open.len() - 1
             }
         };
+        let give_up = || is_interrupted() || is_late();
+        let (file, room) = (&open[at].1, args.ioctl_output);
         let (status, output) =
-            wsk_nt::io::request::device_control(&open[at].1, request.code, &request.input, room, false);
+            wsk_nt::io::request::device_control_until(file, request.code, &request.input, room, false, &give_up);
         let output: String = output.iter().map(|byte| format!("{byte:02x}")).collect();
-        println!("{} {:#010x} {status} {output}", request.device, request.code);
+        say(format_args!("{} {:#010x} {status} {output}", request.device, request.code));
     }
     Ok(())
 }
 
-fn wait(seconds: Option<f64>, events: &mpsc::Receiver<()>) {
-    let _ = match seconds {
+fn wait(time: Option<Duration>, events: &mpsc::Receiver<()>) {
+    let _ = match time {
         None => events.recv().ok(),
-        Some(seconds) => events.recv_timeout(Duration::from_secs_f64(seconds.max(0.0))).ok(),
+        Some(time) => events.recv_timeout(time).ok(),
     };
 }
 
@@ -272,7 +310,6 @@ fn unload_all(mut running: Vec<Driver>) -> Result<(), Failure> {
     while let Some(mut driver) = running.pop() {
         let name = driver.name().to_owned();
         let range = driver.base()..driver.base() + driver.size();
-        let image = range.clone();
         let (done, waiting) = mpsc::channel::<()>();
         let watch = {
             let name = name.clone();
@@ -281,8 +318,6 @@ fn unload_all(mut running: Vec<Driver>) -> Result<(), Failure> {
         let unloaded = driver.unload();
         drop(done);
         let _ = watch.join();
-        // Sockets it left open must not call it any more.
-        wsk_npi::abandon(|creator| image.contains(&creator));
         match unloaded {
             Ok(()) => eprintln!("{name} unloaded"),
             Err(error) => result = Err(Failure::new(error.to_string(), "set DriverUnload in DriverEntry")),

@@ -51,6 +51,16 @@ fn indications_are_the_clients_to_take_apart() {
     });
 }
 
+/// Completion routines run in the order of the spec whatever they do, and what outlives a client is waited for.
+#[test]
+fn completions_come_in_order() {
+    everywhere("completions.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--verify", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert!(all_passed(&output) > 200);
+    });
+}
+
 /// The same with mistakes: each is refused with INVALID_PARAMETER, and nothing comes of it but the report.
 #[test]
 fn a_wrong_release_is_refused_and_reported() {
@@ -83,7 +93,7 @@ fn echoes(source: &str) {
         echoes_many(running.port(), 40);
         let (_, errors, status) = running.interrupt();
         assert_eq!(status, Some(0), "{transport}: {errors}");
-        assert!(errors.contains("0 CR8 accesses trapped"), "{errors}");
+        assert!(errors.lines().any(|line| line.starts_with("0 CR8 accesses trapped")), "{errors}");
     });
 }
 
@@ -129,6 +139,25 @@ fn unload_with_open_connections() {
             }
         });
     }
+}
+
+/// Clients that come and go all the time, while the driver is unloaded.
+#[test]
+fn unload_while_clients_come() {
+    everywhere("echo_functions.c", |driver, transport| {
+        for _ in 0..2 {
+            let running = Running::start(&[driver], &["--verify", "--transport", transport]);
+            let port = running.port();
+            let (first, came) = std::sync::mpsc::channel();
+            let flood = || while TcpStream::connect(both(port)[0]).is_ok_and(|_| first.send(()).is_ok()) {};
+            std::thread::scope(|scope| {
+                let floods = [scope.spawn(flood), scope.spawn(flood)];
+                (0..50).for_each(|_| came.recv_timeout(HANGS).expect("a client"));
+                running.ends_cleanly();
+                floods.into_iter().for_each(|flood| flood.join().expect("the listener is gone"));
+            });
+        }
+    });
 }
 
 /// A connection from a local port of the wanted kind; `None` if the listener refused it.
@@ -212,6 +241,21 @@ fn ioctl_client_is_controlled_from_the_command_line() {
             assert_eq!(echo.join().expect("the server ends"), 0, "the connection ends");
         }
     });
+}
+
+/// A request that the driver keeps does not keep Ctrl-C from ending the run; those after it are not sent.
+#[test]
+fn a_control_request_that_pends_is_cancelled() {
+    let directory = directory();
+    let driver = build(&directory, "pends.c", "gcc", &[]);
+    let device = r"\DosDevices\Pends";
+    let requests = ["--ioctl", device, "0x222000", "--ioctl", device, "0x222004"];
+    let running = Running::start(&[&driver], &[&["--verify"], &requests[..]].concat());
+    running.wait_for("pended");
+    let (lines, errors, status) = running.interrupt();
+    assert_eq!(status, Some(0), "{errors}");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with(device) && lines[0].contains("STATUS_CANCELLED"), "{lines:?}");
 }
 
 #[test]

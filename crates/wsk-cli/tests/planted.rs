@@ -108,6 +108,40 @@ fn a_socket_that_is_never_closed() {
     violates("SOCKET_LEAK", "socket leak", "", &["a listening socket", "registration leak"]);
 }
 
+/// What a driver left pending ends while its completion routine can still be called, not after its image has gone.
+#[test]
+fn a_pending_request_at_unload() {
+    for (mistakes, status) in [(&["ACCEPT_LEFT"][..], Some(4)), (&["ACCEPT_LEFT", "REFUSE"], Some(1))] {
+        let directory = directory();
+        let driver = build(&directory, "planted.c", "gcc", mistakes);
+        let (output, errors, exit) = run(&[&driver], &["--for", "0", "--verify"]);
+        assert_eq!(exit, status, "{errors}");
+        assert!(output.contains("the accept ends with 0xc0000120"), "{output}{errors}");
+        assert!(errors.contains("violation: socket leak: a listening socket"), "{errors}");
+    }
+}
+
+/// Who reads what drivers print may go; the drivers do not.
+#[test]
+fn a_reader_that_goes_away() {
+    let directory = directory();
+    let driver = build(&directory, "planted.c", "gcc", &["POOL_LEAK"]);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = support::wsk(&["run", "--for", "0"]);
+    let output = command.arg(&driver).stdout(writer).stderr(std::process::Stdio::piped()).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_time_that_is_none() {
+    for time in ["inf", "NaN", "1e300", "soon"] {
+        let output = output(&["run", "--for", time, "x.sys"]);
+        assert_eq!(output.status.code(), Some(2), "{time}");
+        assert!(text(&output.stderr).contains("write a number of seconds"), "{}", text(&output.stderr));
+    }
+}
+
 #[test]
 fn a_socket_used_after_its_close() {
     violates("CLOSED_SOCKET", "use of a closed socket", "MakeMistake", &[]);

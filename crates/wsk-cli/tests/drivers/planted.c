@@ -58,6 +58,17 @@ static NTSTATUS NTAPI Keep(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
 }
 #endif
 
+#if defined(ACCEPT_LEFT)
+static NTSTATUS NTAPI AcceptCompleted(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    (void)DeviceObject;
+    (void)Context;
+    DbgPrint("the accept ends with 0x%08x\n", Irp->IoStatus.Status);
+    IoFreeIrp(Irp);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+#endif
+
 #if defined(INDICATION_LEAK)
 static KEVENT Kept;
 
@@ -185,6 +196,15 @@ static __attribute__((noinline)) void MakeMistake(void)
     PWSK_SOCKET socket;
     if (NT_SUCCESS(Attach()))
         SocketCreate(AF_INET, SOCK_STREAM, IPPROTO_TCP, WSK_FLAG_LISTEN_SOCKET, NULL, NULL, &socket);
+#elif defined(ACCEPT_LEFT)
+    PWSK_SOCKET socket;
+    if (NT_SUCCESS(Attach()) &&
+        NT_SUCCESS(SocketCreate(AF_INET6, SOCK_STREAM, IPPROTO_TCP, WSK_FLAG_LISTEN_SOCKET, NULL, NULL, &socket)) &&
+        NT_SUCCESS(BindEverywhere(socket, 0))) {
+        PIRP irp = IoAllocateIrp(1, FALSE);
+        IoSetCompletionRoutine(irp, AcceptCompleted, NULL, TRUE, TRUE, TRUE);
+        ((const WSK_PROVIDER_LISTEN_DISPATCH *)socket->Dispatch)->WskAccept(socket, 0, NULL, NULL, NULL, NULL, irp);
+    }
 #elif defined(CLOSED_SOCKET)
     PWSK_SOCKET socket;
     if (NT_SUCCESS(Attach()) &&
@@ -225,9 +245,10 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
 {
     (void)RegistryPath;
     DriverObject->DriverUnload = Unload;
+    MakeMistake();
 #if defined(REFUSE)
     return STATUS_DEVICE_NOT_READY;
-#endif
-    MakeMistake();
+#else
     return STATUS_SUCCESS;
+#endif
 }

@@ -4,9 +4,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -58,14 +58,44 @@ pub fn build(directory: &tempfile::TempDir, source: &str, compiler: &str, macros
 
 /// Runs drivers to their end; stdout, stderr and exit status.
 pub fn run(drivers: &[&Path], arguments: &[&str]) -> (String, String, Option<i32>) {
-    let output = wsk(&["run"]).args(drivers).args(arguments).output().expect("the command starts");
-    (text(&output.stdout), text(&output.stderr), output.status.code())
+    let (lines, errors, status) = Running::start(drivers, arguments).end();
+    (lines.iter().map(|line| format!("{line}\n")).collect(), errors, status)
 }
 
 /// A `wsk run` under way.
 pub struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
+    errors: mpsc::Receiver<String>,
+}
+
+/// The lines of a pipe, read as they come.
+fn lines(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    let mut reader = BufReader::new(pipe);
+    std::thread::spawn(move || {
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let _ = sender.send(text(&line).trim_end_matches('\n').to_owned());
+            line.clear();
+        }
+    });
+    lines
+}
+
+/// The lines that are left, to the end of the pipe, which is the end of the process; `None` if that does not come.
+fn rest(lines: &mpsc::Receiver<String>, limit: Instant) -> Option<Vec<String>> {
+    let mut rest = Vec::new();
+    loop {
+        match lines.recv_timeout(limit.saturating_duration_since(Instant::now())) {
+            Ok(line) => rest.push(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Some(rest),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                eprintln!("{}", rest.join("\n"));
+                return None;
+            }
+        }
+    }
 }
 
 impl Running {
@@ -77,10 +107,8 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the command starts");
-        let stdout: BufReader<ChildStdout> = BufReader::new(child.stdout.take().expect("piped"));
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines }
+        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        Self { child, lines: lines(stdout), errors: lines(stderr) }
     }
 
     /// The next line of a driver's output, without the driver's name.
@@ -105,12 +133,21 @@ impl Running {
     }
 
     /// Ctrl-C; the lines that were not read, stderr, and the exit status.
-    pub fn interrupt(mut self) -> (Vec<String>, String, Option<i32>) {
+    pub fn interrupt(self) -> (Vec<String>, String, Option<i32>) {
         kill_process(Pid::from_child(&self.child), Signal::INT).expect("it runs");
-        let mut errors = String::new();
-        self.child.stderr.take().expect("piped").read_to_string(&mut errors).expect("text");
-        let status = self.child.wait().expect("it ends");
-        (self.lines.iter().collect(), errors, status.code())
+        self.end()
+    }
+
+    /// Waits for its end; the lines that were not read, stderr, and the exit status. Whatever takes too long is killed, and
+    /// has failed.
+    #[track_caller]
+    pub fn end(mut self) -> (Vec<String>, String, Option<i32>) {
+        let limit = Instant::now() + HANGS;
+        let errors = rest(&self.errors, limit);
+        let output = rest(&self.lines, limit);
+        let (Some(output), Some(errors)) = (output, errors) else { panic!("it does not end") };
+        let errors: String = errors.iter().map(|line| format!("{line}\n")).collect();
+        (output, errors, self.child.wait().expect("it ends").code())
     }
 
     /// Ctrl-C; it ends cleanly.
