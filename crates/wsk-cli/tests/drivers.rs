@@ -61,6 +61,16 @@ fn completions_come_in_order() {
     });
 }
 
+/// Options that are numbers: sizes, ranges, categories and address families.
+#[test]
+fn options_are_set_and_asked_for() {
+    everywhere("options.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--verify", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert!(all_passed(&output) > 150);
+    });
+}
+
 /// The same with mistakes: each is refused with INVALID_PARAMETER, and nothing comes of it but the report.
 #[test]
 fn a_wrong_release_is_refused_and_reported() {

@@ -15,6 +15,7 @@ pub mod effect;
 pub mod event_mask;
 pub mod indication;
 pub mod memory;
+pub mod option;
 pub mod request;
 pub mod socket;
 pub mod transport;

@@ -27,6 +27,7 @@ use wsk_abi::flags::ControlFlags;
 use wsk_abi::status::NtStatus;
 
 use crate::memory::{Buffer, Memory};
+use crate::option::NumberOption;
 
 /// What a transport is asked to make an endpoint for. Values as in the NPI, already validated as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,8 +102,8 @@ pub enum TransportOption {
     KeepAlive(bool),
     /// SO_BROADCAST.
     Broadcast(bool),
-    /// SO_RCVBUF, bytes as the client set them.
-    ReceiveBuffer(u32),
+    /// An option that only the transport knows; the value is one that [`NumberOption::check_value`] passed.
+    Number(NumberOption, u32),
 }
 
 /// The transport's side of one socket: what can be done at once, from any thread, without blocking.
@@ -153,8 +154,14 @@ pub trait Endpoint: Send + Sync + Any {
     /// Sets an option.
     ///
     /// # Errors
-    /// NOT_SUPPORTED or the host's refusal.
+    /// NOT_SUPPORTED, INVALID_PARAMETER (an option of IPv6 on an IPv4 socket) or the host's refusal.
     fn set_option(&self, option: TransportOption) -> Result<(), NtStatus>;
+
+    /// The value of an option, in the client's terms.
+    ///
+    /// # Errors
+    /// As [`Endpoint::set_option`].
+    fn option(&self, option: NumberOption) -> Result<u32, NtStatus>;
 
     /// Bytes received but not yet read (streams).
     fn unread(&self) -> usize;

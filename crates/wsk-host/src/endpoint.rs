@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendFlags, SocketFlags};
 use wsk_abi::status::NtStatus;
 use wsk_core::memory::Memory;
+use wsk_core::option::NumberOption;
 use wsk_core::transport::{Endpoint, Family, Hangup, Protocol, StreamEnd, TransportOption};
 
 use crate::sockopt::TcpState;
@@ -436,6 +437,11 @@ impl Endpoint for HostEndpoint {
             self.v6_only.store(on, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    fn option(&self, option: NumberOption) -> Result<u32, NtStatus> {
+        self.stats.add(1);
+        self.with_fd(|fd| sockopt::number(fd, option))
     }
 
     fn unread(&self) -> usize {

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use wsk_abi::status::NtStatus;
+use wsk_core::option::{NumberOption, Values};
 use wsk_core::transport::{Family, Protocol, TransportOption};
 
 use crate::errno;
@@ -51,6 +52,14 @@ fn set_int(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<(), 
         libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), size_of::<i32>() as libc::socklen_t)
     };
     if result == 0 { Ok(()) } else { Err(last()) }
+}
+
+fn get_int(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32, Errno> {
+    let mut value = 0i32;
+    let mut length = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the pointers describe `value` and `length`, which outlive the call.
+    let result = unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length) };
+    if result == 0 { Ok(value) } else { Err(last()) }
 }
 
 /// What every endpoint gets at birth.
@@ -95,18 +104,30 @@ pub(crate) fn set(fd: BorrowedFd<'_>, protocol: Protocol, option: TransportOptio
             return Err(NtStatus::NOT_SUPPORTED);
         }
         TransportOption::Broadcast(on) => sockopt::set_socket_broadcast(fd, on),
-        // The kernel doubles the number to leave room for its bookkeeping, so the client gets what it asked for.
-        TransportOption::ReceiveBuffer(bytes) => {
-            sockopt::set_socket_recv_buffer_size(fd, bytes.min(i32::MAX as u32 / 2) as usize)
+        TransportOption::Number(option, value) => {
+            let row = option.row();
+            let most = if row.values == Values::Bytes { i32::MAX as u32 / 2 } else { i32::MAX as u32 };
+            return set_int(fd, row.linux.0, row.linux.1, value.min(most) as i32).map_err(of_option);
         }
     };
     result.map_err(|e| errno::status(e.raw_os_error()))
 }
 
-/// The receive buffer in the client's terms: without the kernel's doubling.
-#[cfg(test)]
-pub(crate) fn receive_buffer(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
-    Ok(sockopt::socket_recv_buffer_size(fd)? / 2)
+/// The status of an option of the table that the kernel refuses. ENOPROTOOPT (set) or EOPNOTSUPP (get): the socket is of the other
+/// address family.
+fn of_option(error: Errno) -> NtStatus {
+    match error {
+        Errno::NOPROTOOPT | Errno::OPNOTSUPP => NtStatus::INVALID_PARAMETER,
+        error => errno::status(error.raw_os_error()),
+    }
+}
+
+/// The value of an option of the table. The kernel doubles sizes to leave room for its bookkeeping; the client gets what it
+/// asked for.
+pub(crate) fn number(fd: BorrowedFd<'_>, option: NumberOption) -> Result<u32, NtStatus> {
+    let row = option.row();
+    let value = get_int(fd, row.linux.0, row.linux.1).map_err(of_option)?.max(0) as u32;
+    Ok(if row.values == Values::Bytes { value / 2 } else { value })
 }
 
 /// Reads and clears the pending error of a socket. `None`: there is none.
@@ -171,8 +192,8 @@ mod tests {
     #[test]
     fn the_receive_buffer_reads_back_as_set() {
         let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        set(fd.as_fd(), Protocol::Tcp, TransportOption::ReceiveBuffer(40_000)).unwrap();
-        assert_eq!(receive_buffer(fd.as_fd()), Ok(40_000));
+        set(fd.as_fd(), Protocol::Tcp, TransportOption::Number(NumberOption::ReceiveBuffer, 40_000)).unwrap();
+        assert_eq!(number(fd.as_fd(), NumberOption::ReceiveBuffer), Ok(40_000));
     }
 
     #[test]

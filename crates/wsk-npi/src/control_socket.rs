@@ -1,5 +1,6 @@
 //! WskControlSocket: options, IOCTLs and the control of event callbacks (control.md 3 and 4, events.md 4 and 5).
 
+use wsk::option::NumberOption;
 use wsk::{Error, EventMask, Request};
 use wsk_abi::NtStatus;
 use wsk_abi::constants::sockopt::*;
@@ -177,13 +178,7 @@ fn set_option(socket: &Socket, level: u32, code: u32, buffers: &Buffers<'_>) -> 
         }
         (SOL_SOCKET, SO_RCVBUF) => {
             let size = value(buffers)?;
-            let result = match handle {
-                Handle::Listen(socket) => socket.set_receive_buffer(size),
-                Handle::Datagram(socket) => socket.set_receive_buffer(size),
-                Handle::Connection(socket) => socket.set_receive_buffer(size),
-                Handle::Stream(socket) => socket.as_connection(|socket| socket.set_receive_buffer(size)),
-                Handle::Basic(_) => wrong_category,
-            };
+            let result = any!(handle, socket => socket.set_number(NumberOption::ReceiveBuffer, size));
             (result, |options| &mut options.receive_buffer)
         }
         (SOL_SOCKET, SO_CONDITIONAL_ACCEPT) => {
@@ -206,7 +201,11 @@ fn set_option(socket: &Socket, level: u32, code: u32, buffers: &Buffers<'_>) -> 
             };
             (result, |options| &mut options.v6_only)
         }
-        _ => return Err(NtStatus::NOT_SUPPORTED),
+        _ => {
+            let option = NumberOption::find(level, code).ok_or(NtStatus::NOT_SUPPORTED)?;
+            let number = value(buffers)?;
+            return any!(handle, socket => socket.set_number(option, number)).map_err(|error| error.status());
+        }
     };
     result.map_err(|error| error.status())?;
     *kept(&mut socket.options.lock()) = value(buffers)?;
@@ -218,10 +217,13 @@ fn get_option(socket: &Socket, level: u32, code: u32, buffers: &Buffers<'_>) -> 
     let value = match (level, code) {
         (SOL_SOCKET, SO_KEEPALIVE) => options.keep_alive,
         (SOL_SOCKET, SO_BROADCAST) => options.broadcast,
-        (SOL_SOCKET, SO_RCVBUF) => options.receive_buffer,
+        (SOL_SOCKET, SO_RCVBUF) if options.receive_buffer != 0 => options.receive_buffer,
         (SOL_SOCKET, SO_CONDITIONAL_ACCEPT) => options.conditional_accept,
         (IPPROTO_IPV6, IPV6_V6ONLY) => options.v6_only,
-        _ => return Err(NtStatus::NOT_SUPPORTED),
+        _ => {
+            let option = NumberOption::find(level, code).ok_or(NtStatus::NOT_SUPPORTED)?;
+            any!(&socket.handle, socket => socket.number(option)).map_err(|error| error.status())?
+        }
     };
     match buffers.room {
         0 => Err(NtStatus::BUFFER_TOO_SMALL),

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
+use wsk::option::NumberOption;
 use wsk::transport::{
     Counters, Doorbell, Driver, Endpoint, Event, Family, Incoming, Operation, Protocol, Report, Token, Transport,
     TransportOption,
@@ -49,6 +50,9 @@ impl Endpoint for NullEndpoint {
     }
     fn set_option(&self, _: TransportOption) -> Result<(), NtStatus> {
         Ok(())
+    }
+    fn option(&self, _: NumberOption) -> Result<u32, NtStatus> {
+        Ok(0)
     }
     fn unread(&self) -> usize {
         0

@@ -14,7 +14,7 @@ use crate::request::{Request, Transfer};
 
 socket_handle! {
     /// A connection socket (WSK_FLAG_CONNECTION_SOCKET), an accepted one, or a stream socket in that role.
-    ConnectionSocket
+    ConnectionSocket, crate::option::Categories::CONNECTION
 }
 
 impl ConnectionSocket {
@@ -145,21 +145,6 @@ impl ConnectionSocket {
     /// The transport's.
     pub fn set_keep_alive(&self, on: bool) -> Result<(), Error> {
         Ok(self.socket.endpoint.set_option(TransportOption::KeepAlive(on))?)
-    }
-
-    /// SO_RCVBUF in bytes: what the host queues, and what indications may retain if it is above 1 MiB (E-120).
-    ///
-    /// # Errors
-    /// The transport's.
-    pub fn set_receive_buffer(&self, bytes: u32) -> Result<(), Error> {
-        self.socket.endpoint.set_option(TransportOption::ReceiveBuffer(bytes))?;
-        self.socket.decide(None, |machine, _| {
-            if let Some(connection) = machine.connection() {
-                connection.set_receive_buffer(bytes as usize);
-            }
-        });
-        self.socket.cap_changed();
-        Ok(())
     }
 
     /// SIO_WSK_QUERY_IDEAL_SEND_BACKLOG: bytes worth keeping outstanding (E-104).

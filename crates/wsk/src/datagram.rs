@@ -13,7 +13,7 @@ use wsk_abi::status::NtStatus;
 
 socket_handle! {
     /// A datagram socket (WSK_FLAG_DATAGRAM_SOCKET).
-    DatagramSocket
+    DatagramSocket, crate::option::Categories::DATAGRAM
 }
 
 impl DatagramSocket {
@@ -107,21 +107,6 @@ impl DatagramSocket {
     /// The transport's.
     pub fn set_broadcast(&self, on: bool) -> Result<(), Error> {
         Ok(self.socket.endpoint.set_option(TransportOption::Broadcast(on))?)
-    }
-
-    /// SO_RCVBUF in bytes: what the host queues, and what indications may retain if it is above 1 MiB (E-120).
-    ///
-    /// # Errors
-    /// The transport's.
-    pub fn set_receive_buffer(&self, bytes: u32) -> Result<(), Error> {
-        self.socket.endpoint.set_option(TransportOption::ReceiveBuffer(bytes))?;
-        self.socket.decide(None, |machine, _| {
-            if let Some(datagram) = machine.datagram() {
-                datagram.set_receive_buffer(bytes as usize);
-            }
-        });
-        self.socket.cap_changed();
-        Ok(())
     }
 
     /// Datagrams dropped by the subsystem since the socket was made, because a callback refused them (events.md 8.3).

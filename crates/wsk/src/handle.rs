@@ -13,7 +13,7 @@ use crate::socket::Socket;
 
 /// Defines a socket handle type.
 macro_rules! socket_handle {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $categories:expr) => {
         $(#[$doc])*
         ///
         /// The handle that the client got owns the socket: dropping it closes the socket, by reset if it is a connection
@@ -75,6 +75,38 @@ macro_rules! socket_handle {
             pub fn disable_without_request(&self, event: crate::EventMask) -> crate::NtStatus {
                 let mask = event | crate::EventMask::DISABLE;
                 self.socket.decide(None, |machine, fx| machine.control_events(mask, None, fx)).0
+            }
+
+            /// Sets an option: [`option`](crate::option). At any time.
+            ///
+            /// # Errors
+            /// INVALID_PARAMETER: not one of this category, or of the socket's address family, or out of range (C-16).
+            pub fn set<O: crate::option::SocketOption>(&self, option: O) -> Result<(), crate::Error> {
+                self.set_number(O::OPTION, option.number())
+            }
+
+            /// Asks for an option: what was set, or the transport's default.
+            ///
+            /// # Errors
+            /// INVALID_PARAMETER, as for [`Self::set`].
+            pub fn get<O: crate::option::SocketOption>(&self) -> Result<O, crate::Error> {
+                self.number(O::OPTION).map(O::from_number)
+            }
+
+            /// [`Self::set`] for those who know the option and its value as numbers only.
+            ///
+            /// # Errors
+            /// As [`Self::set`].
+            pub fn set_number(&self, option: crate::option::NumberOption, value: u32) -> Result<(), crate::Error> {
+                crate::option::set(&self.socket, $categories, option, value)
+            }
+
+            /// [`Self::get`] for those who know the option as a number only.
+            ///
+            /// # Errors
+            /// As [`Self::get`].
+            pub fn number(&self, option: crate::option::NumberOption) -> Result<u32, crate::Error> {
+                crate::option::get(&self.socket, $categories, option)
             }
 
             /// Requests queued on this socket.

@@ -45,6 +45,7 @@ mod handle;
 mod indication;
 mod listen;
 mod machine;
+pub mod option;
 mod processor;
 mod provider;
 mod registration;

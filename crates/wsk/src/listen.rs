@@ -15,7 +15,7 @@ use wsk_abi::status::NtStatus;
 
 socket_handle! {
     /// A listening socket (WSK_FLAG_LISTEN_SOCKET), or a stream socket in that role.
-    ListenSocket
+    ListenSocket, crate::option::Categories::LISTEN
 }
 
 impl ListenSocket {
@@ -76,14 +76,6 @@ impl ListenSocket {
     /// The transport's.
     pub fn set_keep_alive(&self, on: bool) -> Result<(), Error> {
         Ok(self.socket.endpoint.set_option(TransportOption::KeepAlive(on))?)
-    }
-
-    /// SO_RCVBUF in bytes, inherited by accepted sockets.
-    ///
-    /// # Errors
-    /// The transport's.
-    pub fn set_receive_buffer(&self, bytes: u32) -> Result<(), Error> {
-        Ok(self.socket.endpoint.set_option(TransportOption::ReceiveBuffer(bytes))?)
     }
 
     /// WskGetLocalAddress.

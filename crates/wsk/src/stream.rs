@@ -16,7 +16,7 @@ use crate::request::Request;
 socket_handle! {
     /// A stream socket (WSK_FLAG_STREAM_SOCKET): after [`StreamSocket::listen`] a listener, after
     /// [`StreamSocket::connect`] a connection (F-244).
-    StreamSocket
+    StreamSocket, crate::option::Categories::LISTEN.union(crate::option::Categories::CONNECTION)
 }
 
 impl StreamSocket {

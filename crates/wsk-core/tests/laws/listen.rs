@@ -10,6 +10,7 @@ use wsk_abi::status::NtStatus;
 use wsk_core::effect::{Callback, CallbackKind, Effect, Effects, InspectId};
 use wsk_core::indication::{Answer, InspectAction};
 use wsk_core::memory::Memory;
+use wsk_core::option::NumberOption;
 use wsk_core::request::Outcome;
 use wsk_core::socket::connection::Events;
 use wsk_core::socket::listen::{HAS_ABORT, HAS_INSPECT, Listen};
@@ -43,6 +44,9 @@ impl Endpoint for Nowhere {
     }
     fn set_option(&self, _: TransportOption) -> Result<(), NtStatus> {
         Ok(())
+    }
+    fn option(&self, _: NumberOption) -> Result<u32, NtStatus> {
+        Ok(0)
     }
     fn unread(&self) -> usize {
         0

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use wsk_abi::NtStatus;
 use wsk_core::memory::Memory;
+use wsk_core::option::NumberOption;
 use wsk_core::transport::{Event, Family, Hangup, Operation, Protocol, StreamEnd, Token, TransportOption};
 
 use crate::rig::{Rig, reset};
@@ -386,7 +387,11 @@ arms! {
     fn options_and_figures(rig: Rig) {
         let (token, endpoint, _peer) = rig.pair();
         assert_eq!(endpoint.set_option(TransportOption::KeepAlive(true)), Ok(()));
-        assert_eq!(endpoint.set_option(TransportOption::ReceiveBuffer(50_000)), Ok(()));
+        assert_eq!(endpoint.set_option(TransportOption::Number(NumberOption::ReceiveBuffer, 50_000)), Ok(()));
+        assert_eq!(endpoint.option(NumberOption::ReceiveBuffer), Ok(50_000));
+        assert_eq!(endpoint.set_option(TransportOption::Number(NumberOption::KeepIdle, 77)), Ok(()));
+        assert_eq!(endpoint.option(NumberOption::KeepIdle), Ok(77));
+        assert_eq!(endpoint.option(NumberOption::HopLimit6), Err(NtStatus::INVALID_PARAMETER));
         assert_eq!(endpoint.set_option(TransportOption::Broadcast(true)), Err(NtStatus::NOT_SUPPORTED));
         assert!(endpoint.ideal_send_backlog() >= 64 * 1024);
         rig.detach(token, true);

@@ -268,7 +268,7 @@ fn a_full_receive_buffer_drops(arm: Arm) {
     const SENT: usize = 5000;
     let world = arm.world();
     let (socket, address) = bound(&world);
-    socket.set_receive_buffer(64 << 10).unwrap();
+    socket.set(wsk::option::ReceiveBuffer(64 << 10)).unwrap();
     let peer = world.peer_udp(v4());
     for _ in 0..SENT {
         peer.send(&[1; 1000], address);

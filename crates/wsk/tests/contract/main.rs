@@ -19,6 +19,7 @@ mod disable;
 mod disconnect;
 mod inheritance;
 mod many;
+mod options;
 mod order;
 mod overtaken;
 mod promises;

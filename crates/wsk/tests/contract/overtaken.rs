@@ -187,7 +187,7 @@ fn e120_a_lowered_cap(arm: Arm) {
         Receive::Accepted
     });
     let (socket, peer) = world.accepted(Some(conn));
-    socket.set_receive_buffer(8 << 20).unwrap();
+    socket.set(wsk::option::ReceiveBuffer(8 << 20)).unwrap();
     socket.enable(EventMask::RECEIVE).unwrap();
     let sent = pattern(HELD);
     std::thread::scope(|scope| {
@@ -195,7 +195,7 @@ fn e120_a_lowered_cap(arm: Arm) {
         assert!(seen.data(HELD) == sent);
     });
     world.settle();
-    socket.set_receive_buffer(64 << 10).unwrap();
+    socket.set(wsk::option::ReceiveBuffer(64 << 10)).unwrap();
     peer.send(b"more");
     world.settle();
     seen.nothing();

@@ -11,11 +11,12 @@
 mod driver;
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
+use wsk::option::NumberOption;
 use wsk::transport::{
     Counters, Driver, Endpoint, Family, Gather, IncomingId, Protocol, SendId, Token, Transport, TransportOption,
 };
@@ -102,6 +103,7 @@ struct Sock {
     v6_only: bool,
     broadcast: bool,
     window: usize,
+    options: HashMap<NumberOption, u32>,
     /// Without mapped addresses, whatever the family.
     local: Option<SocketAddr>,
     remote: Option<SocketAddr>,
@@ -143,6 +145,7 @@ impl Sock {
             family,
             protocol,
             v6_only: family == Family::V6,
+            options: HashMap::new(),
             broadcast: false,
             window: if protocol == Protocol::Tcp { WINDOW } else { QUEUE },
             local: None,
@@ -500,10 +503,21 @@ impl Endpoint for End {
         match option {
             TransportOption::V6Only(on) => sock.v6_only = on,
             TransportOption::Broadcast(on) => sock.broadcast = on,
-            TransportOption::ReceiveBuffer(bytes) => sock.window = bytes as usize,
+            TransportOption::Number(option, value) => {
+                if option == NumberOption::ReceiveBuffer {
+                    sock.window = value as usize;
+                }
+                sock.options.insert(option, value);
+            }
             TransportOption::KeepAlive(_) => {}
         }
         Ok(())
+    }
+
+    fn option(&self, option: NumberOption) -> Result<u32, NtStatus> {
+        let mut net = self.shared.lock();
+        let sock = net.sock(self.id).ok_or(CLOSED)?;
+        Ok(sock.options.get(&option).copied().unwrap_or(0))
     }
 
     fn unread(&self) -> usize {
