@@ -1,8 +1,9 @@
 //! WskControlSocket: options, IOCTLs and the control of event callbacks (control.md 3 and 4, events.md 4 and 5).
 
-use wsk::option::NumberOption;
+use wsk::option::{KeepIdle, KeepInterval, NumberOption};
 use wsk::{Error, EventMask, Request};
 use wsk_abi::NtStatus;
+use wsk_abi::constants::ioctl::{SIO_KEEPALIVE_VALS, SIO_LOOPBACK_FAST_PATH, SIO_QUERY_RSS_SCALABILITY_INFO};
 use wsk_abi::constants::sockopt::*;
 use wsk_abi::wsk::{
     SIO_WSK_QUERY_IDEAL_SEND_BACKLOG, SIO_WSK_QUERY_INSPECT_ID, SIO_WSK_QUERY_RECEIVE_BACKLOG,
@@ -257,8 +258,35 @@ fn ioctl(socket: &Socket, code: u32, buffers: &Buffers<'_>) -> Result<usize, NtS
             let id = socket.connection(|connection| connection.inspect_id())?.map_err(|error| error.status())?;
             buffers.answer(raw_id(id))
         }
+        SIO_KEEPALIVE_VALS => set_keep_alive_values(socket, buffers).map(|()| 0),
+        SIO_LOOPBACK_FAST_PATH => match (&socket.handle, buffers.input.len()) {
+            (Handle::Basic(_) | Handle::Datagram(_), _) => Err(NtStatus::INVALID_PARAMETER),
+            (_, 1) => Ok(0), // Linux has one path, and it is fast
+            _ => Err(NtStatus::INVALID_BUFFER_SIZE),
+        },
+        SIO_QUERY_RSS_SCALABILITY_INFO => buffers.answer(0u8), // RssEnabled: FALSE
         _ => Err(NtStatus::NOT_SUPPORTED),
     }
+}
+
+/// SIO_KEEPALIVE_VALS: on or off, and the times in milliseconds, of which Linux knows the seconds.
+fn set_keep_alive_values(socket: &Socket, buffers: &Buffers<'_>) -> Result<(), NtStatus> {
+    if !matches!(socket.handle, Handle::Connection(_) | Handle::Stream(_)) {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let [on, idle, interval]: [u32; 3] = buffers.read()?;
+    socket
+        .connection(|connection| {
+            if on != 0 {
+                let seconds = |milliseconds: u32| milliseconds.div_ceil(1000).clamp(1, 32767);
+                connection.set(KeepIdle(seconds(idle)))?;
+                connection.set(KeepInterval(seconds(interval)))?;
+            }
+            connection.set_keep_alive(on != 0)
+        })?
+        .map_err(|error: Error| error.status())?;
+    socket.options.lock().keep_alive = u32::from(on != 0);
+    Ok(())
 }
 
 /// The backlog queries are for connections that are connected.

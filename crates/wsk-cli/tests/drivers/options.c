@@ -65,7 +65,8 @@ static void NTAPI Unload(PDRIVER_OBJECT DriverObject)
 NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 {
     PWSK_SOCKET datagram, connection, basic;
-    ULONG size = 0;
+    ULONG size = 0, alive[3] = {1, 30000, 1500};
+    BOOLEAN one = TRUE;
 
     (void)RegistryPath;
     DriverObject->DriverUnload = Unload;
@@ -105,6 +106,23 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     Refuses(connection, IPPROTO_TCP, TCP_KEEPIDLE, 0xffffffff);
     Refuses(datagram, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 256);
     CHECK(Set(datagram, SOL_SOCKET, 0x7777, 1, 4) == STATUS_NOT_SUPPORTED);
+
+    /* Keep-alive in milliseconds. */
+    CHECK(Control(connection, WskIoctl, 0, SIO_KEEPALIVE_VALS, alive, sizeof alive, NULL, 0) == STATUS_SUCCESS);
+    CHECK(Control(connection, WskGetOption, IPPROTO_TCP, TCP_KEEPIDLE, NULL, 0, &size, sizeof size) == STATUS_SUCCESS && size == 30);
+    CHECK(Control(connection, WskGetOption, IPPROTO_TCP, TCP_KEEPINTVL, NULL, 0, &size, sizeof size) == STATUS_SUCCESS && size == 2);
+    CHECK(Control(connection, WskGetOption, SOL_SOCKET, SO_KEEPALIVE, NULL, 0, &size, sizeof size) == STATUS_SUCCESS && size == 1);
+    alive[0] = 0;
+    CHECK(Control(connection, WskIoctl, 0, SIO_KEEPALIVE_VALS, alive, sizeof alive, NULL, 0) == STATUS_SUCCESS);
+    CHECK(Control(connection, WskGetOption, SOL_SOCKET, SO_KEEPALIVE, NULL, 0, &size, sizeof size) == STATUS_SUCCESS && size == 0);
+    CHECK(Control(connection, WskIoctl, 0, SIO_KEEPALIVE_VALS, alive, 8, NULL, 0) == STATUS_INVALID_PARAMETER);
+    CHECK(Control(datagram, WskIoctl, 0, SIO_KEEPALIVE_VALS, alive, sizeof alive, NULL, 0) == STATUS_INVALID_PARAMETER);
+
+    CHECK(Control(connection, WskIoctl, 0, SIO_LOOPBACK_FAST_PATH, &one, sizeof one, NULL, 0) == STATUS_SUCCESS);
+    CHECK(Control(connection, WskIoctl, 0, SIO_LOOPBACK_FAST_PATH, alive, 4, NULL, 0) == STATUS_INVALID_BUFFER_SIZE);
+    CHECK(Control(datagram, WskIoctl, 0, SIO_LOOPBACK_FAST_PATH, &one, sizeof one, NULL, 0) == STATUS_INVALID_PARAMETER);
+    CHECK(Control(basic, WskIoctl, 0, SIO_QUERY_RSS_SCALABILITY_INFO, NULL, 0, &one, sizeof one) == STATUS_SUCCESS && one == FALSE);
+    CHECK(Control(basic, WskIoctl, 0, 0x48000025, NULL, 0, &one, sizeof one) == STATUS_NOT_SUPPORTED);
 
     SocketClose(datagram);
     SocketClose(connection);
