@@ -5,18 +5,7 @@
  * Prints `N checks, M failed`.
  */
 #include "common.h"
-
-static LONG Checks, Failed;
-
-static void CheckAt(BOOLEAN Good, const char *What, int Line)
-{
-    InterlockedIncrement(&Checks);
-    if (!Good) {
-        InterlockedIncrement(&Failed);
-        DbgPrint("line %d: %s\n", Line, What);
-    }
-}
-#define CHECK(Condition) CheckAt((BOOLEAN)!!(Condition), #Condition, __LINE__)
+#include "check.h"
 
 #define CONNECTION(Socket) ((const WSK_PROVIDER_CONNECTION_DISPATCH *)(Socket)->Dispatch)
 
@@ -272,6 +261,6 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     TestDeregister();
     RequestFree(&Request);
     Detach();
-    DbgPrint("%d checks, %d failed\n", Checks, Failed);
+    SayChecks();
     return STATUS_SUCCESS;
 }

@@ -7,18 +7,7 @@
  */
 #include <ntddk.h>
 #include <wsk.h>
-
-static LONG Checks, Failed;
-
-static void CheckAt(BOOLEAN Good, const char *What, int Line)
-{
-    InterlockedIncrement(&Checks);
-    if (!Good) {
-        InterlockedIncrement(&Failed);
-        DbgPrint("line %d: %s\n", Line, What);
-    }
-}
-#define CHECK(Condition) CheckAt((BOOLEAN)!!(Condition), #Condition, __LINE__)
+#include "check.h"
 
 /* ---- IRPs ---- */
 
@@ -741,6 +730,6 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     IoFreeMdl(InMdl);
     ExFreePoolWithTag(Out, 'tseT');
     ExFreePoolWithTag(In, 'tseT');
-    DbgPrint("%d checks, %d failed\n", Checks, Failed);
+    SayChecks();
     return STATUS_SUCCESS;
 }

@@ -6,18 +6,7 @@
  * Prints `N checks, M failed`.
  */
 #include "common.h"
-
-static LONG Checks, Failed;
-
-static void CheckAt(BOOLEAN Good, const char *What, int Line)
-{
-    InterlockedIncrement(&Checks);
-    if (!Good) {
-        InterlockedIncrement(&Failed);
-        DbgPrint("line %d: %s\n", Line, What);
-    }
-}
-#define CHECK(Condition) CheckAt((BOOLEAN)!!(Condition), #Condition, __LINE__)
+#include "check.h"
 
 static REQUEST Request;
 static UCHAR Bytes[64];
@@ -363,6 +352,6 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     RequestFree(&Request);
     Detach();
     IoFreeMdl(BytesMdl);
-    DbgPrint("%d checks, %d failed\n", Checks, Failed);
+    SayChecks();
     return STATUS_SUCCESS;
 }

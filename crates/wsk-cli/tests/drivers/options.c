@@ -4,18 +4,7 @@
  * Prints `N checks, M failed`.
  */
 #include "common.h"
-
-static LONG Checks, Failed;
-
-static void CheckAt(BOOLEAN Good, const char *What, int Line)
-{
-    InterlockedIncrement(&Checks);
-    if (!Good) {
-        InterlockedIncrement(&Failed);
-        DbgPrint("line %d: %s\n", Line, What);
-    }
-}
-#define CHECK(Condition) CheckAt((BOOLEAN)!!(Condition), #Condition, __LINE__)
+#include "check.h"
 
 static REQUEST Request;
 
@@ -129,6 +118,6 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     SocketClose(basic);
     RequestFree(&Request);
     Detach();
-    DbgPrint("%d checks, %d failed\n", Checks, Failed);
+    SayChecks();
     return STATUS_SUCCESS;
 }
