@@ -83,5 +83,7 @@ bitflags! {
         const BCAST = 0x400;
         /// `MSG_MCAST`: received as link-layer multicast.
         const MCAST = 0x800;
+        /// `MSG_ERRQUEUE`: not a datagram but an ICMP error about one sent before (E-84).
+        const ERRQUEUE = 0x1000;
     }
 }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod control_data;
 pub mod effect;
 pub mod event_mask;
 pub mod indication;

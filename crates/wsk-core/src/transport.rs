@@ -19,15 +19,16 @@
 //!    reports it to every later operation (errors are latched).
 
 use std::any::Any;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 use wsk_abi::flags::ControlFlags;
 use wsk_abi::status::NtStatus;
 
+use crate::control_data::ControlData;
 use crate::memory::{Buffer, Memory};
-use crate::option::NumberOption;
+use crate::option::{OptionName, OptionValue};
 
 /// What a transport is asked to make an endpoint for. Values as in the NPI, already validated as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +53,8 @@ pub enum Protocol {
     Tcp,
     /// SOCK_DGRAM, IPPROTO_UDP.
     Udp,
+    /// SOCK_RAW with this protocol of IP. Datagrams; ports are 0. Those of IPv4 are received with their header.
+    Raw(u8),
 }
 
 /// A transport provider (C-7).
@@ -78,6 +81,83 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Counters since the start, over all drivers and endpoints.
     fn counters(&self) -> Counters;
+
+    /// The kinds of sockets it serves, as clients see them listed (C-1).
+    fn services(&self) -> Vec<Service> {
+        let of = |kind| [Family::V4, Family::V6].map(|family| Service { kind, family });
+        [of(ServiceKind::Tcp), of(ServiceKind::Udp)].concat()
+    }
+
+    /// The unicast addresses of this machine of one family, port 0 (C-32).
+    ///
+    /// # Errors
+    /// NOT_SUPPORTED by a transport that does not know; the host's refusal.
+    fn local_addresses(&self, _family: Family) -> Result<Vec<SocketAddr>, NtStatus> {
+        Err(NtStatus::NOT_SUPPORTED)
+    }
+
+    /// The local address, port 0, that datagrams to `destination` leave from (SIO_ROUTING_INTERFACE_QUERY).
+    ///
+    /// # Errors
+    /// NETWORK_UNREACHABLE, HOST_UNREACHABLE: there is no route. NOT_SUPPORTED.
+    fn route(&self, _destination: SocketAddr) -> Result<SocketAddr, NtStatus> {
+        Err(NtStatus::NOT_SUPPORTED)
+    }
+
+    /// The path MTU to `destination`, in bytes, as far as it is known now.
+    ///
+    /// # Errors
+    /// As [`Transport::route`].
+    fn path_mtu(&self, _destination: IpAddr) -> Result<u32, NtStatus> {
+        Err(NtStatus::NOT_SUPPORTED)
+    }
+
+    /// Has `watcher` told of changes of addresses and routes, as long as it lives. The first call starts whatever watches.
+    ///
+    /// # Errors
+    /// NOT_SUPPORTED, INSUFFICIENT_RESOURCES.
+    fn watch_network(&self, _watcher: std::sync::Weak<dyn NetworkWatcher>) -> Result<(), NtStatus> {
+        Err(NtStatus::NOT_SUPPORTED)
+    }
+}
+
+/// A kind of socket that a transport serves: a line of the transport list (C-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Service {
+    /// Type and protocol.
+    pub kind: ServiceKind,
+    /// The address family.
+    pub family: Family,
+}
+
+/// Type and protocol of a [`Service`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServiceKind {
+    /// Streams over TCP.
+    Tcp,
+    /// Datagrams over UDP.
+    Udp,
+    /// Raw IP, any protocol.
+    Raw,
+}
+
+impl ServiceKind {
+    /// The service that a socket of `protocol` needs.
+    pub fn of(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Tcp => ServiceKind::Tcp,
+            Protocol::Udp => ServiceKind::Udp,
+            Protocol::Raw(_) => ServiceKind::Raw,
+        }
+    }
+}
+
+/// Hears of changes of the machine's network. Called on a thread of the transport; must not block.
+pub trait NetworkWatcher: Send + Sync {
+    /// Addresses of this family came or went.
+    fn addresses_changed(&self, family: Family);
+    /// Routes of this family changed.
+    fn routes_changed(&self, family: Family);
 }
 
 /// What a transport has done so far.
@@ -93,26 +173,15 @@ pub struct Counters {
     pub buffer_memory: u64,
 }
 
-/// A socket option that the transport has to know. Windows' view of it: control.md 4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransportOption {
-    /// IPV6_V6ONLY.
-    V6Only(bool),
-    /// SO_KEEPALIVE.
-    KeepAlive(bool),
-    /// SO_BROADCAST.
-    Broadcast(bool),
-    /// An option that only the transport knows; the value is one that [`NumberOption::check_value`] passed.
-    Number(NumberOption, u32),
-}
-
 /// The transport's side of one socket: what can be done at once, from any thread, without blocking.
 pub trait Endpoint: Send + Sync + Any {
-    /// Binds; returns the address with the port that was chosen (C 6).
+    /// Binds; returns the address with the port that was chosen (C 6). Sockets of this subsystem that overlap are the
+    /// subsystem's business: it has decided already, and with `shares` one of them does overlap. Only the use of others than this
+    /// process refuses a bind (C-51).
     ///
     /// # Errors
     /// ADDRESS_ALREADY_EXISTS, INVALID_ADDRESS_COMPONENT, ACCESS_DENIED, ... (control.md 10).
-    fn bind(&self, local: SocketAddr) -> Result<SocketAddr, NtStatus>;
+    fn bind(&self, local: SocketAddr, shares: bool) -> Result<SocketAddr, NtStatus>;
 
     /// Starts listening (stream endpoints, bound).
     ///
@@ -145,23 +214,49 @@ pub trait Endpoint: Send + Sync + Any {
     /// The connection's failure.
     fn try_receive(&self, memory: &mut Memory, offset: usize) -> Result<Option<usize>, NtStatus>;
 
-    /// Sends one datagram without waiting. `None`: it could not be taken now.
+    /// Sends datagrams without waiting: those of `messages` behind the first `sent`, in order. Returns how many of all have gone
+    /// out now, `sent` if none could be taken.
     ///
     /// # Errors
-    /// INVALID_BUFFER_SIZE when too long, ACCESS_DENIED, NETWORK_UNREACHABLE, ... (F-191).
-    fn try_send_to(&self, memory: &Memory, remote: SocketAddr) -> Result<Option<usize>, NtStatus>;
+    /// Of the first that could not be sent: INVALID_BUFFER_SIZE when too long, ACCESS_DENIED, NETWORK_UNREACHABLE, ...
+    /// (F-191). Those before it went out.
+    fn try_send_to(
+        &self,
+        messages: &[Memory],
+        sent: usize,
+        remote: SocketAddr,
+        control: &ControlData,
+    ) -> Result<usize, NtStatus>;
 
-    /// Sets an option.
+    /// Sets an option of which the table says that the transport keeps it; the value has passed
+    /// [`Row::check_value`](crate::option::Row::check_value).
     ///
     /// # Errors
     /// NOT_SUPPORTED, INVALID_PARAMETER (an option of IPv6 on an IPv4 socket) or the host's refusal.
-    fn set_option(&self, option: TransportOption) -> Result<(), NtStatus>;
+    fn set_option(&self, option: OptionName, value: &OptionValue) -> Result<(), NtStatus>;
 
-    /// The value of an option, in the client's terms.
+    /// The value of such an option, in the client's terms.
     ///
     /// # Errors
-    /// As [`Endpoint::set_option`].
-    fn option(&self, option: NumberOption) -> Result<u32, NtStatus>;
+    /// As [`Endpoint::set_option`]. INVALID_DEVICE_STATE: the path MTU of a socket that is not connected (C-19).
+    fn option(&self, option: OptionName) -> Result<OptionValue, NtStatus>;
+
+    /// SIO_UDP_CONNRESET and SIO_UDP_NETRESET: whether the fate of earlier datagrams is reported by [`Event::Unreachable`], with
+    /// PORT_UNREACHABLE or NETWORK_UNREACHABLE.
+    ///
+    /// # Errors
+    /// NOT_SUPPORTED.
+    fn report_unreachable(&self, _port: bool, _network: bool) -> Result<(), NtStatus> {
+        Err(NtStatus::NOT_SUPPORTED)
+    }
+
+    /// SIO_WSK_SET_TCP_SILENT_MODE: nothing leaves any more, nothing that comes is answered, and the close says nothing (C-31).
+    ///
+    /// # Errors
+    /// NOT_SUPPORTED: a loopback connection, or the process may not.
+    fn silence(&self) -> Result<(), NtStatus> {
+        Err(NtStatus::NOT_SUPPORTED)
+    }
 
     /// Bytes received but not yet read (streams).
     fn unread(&self) -> usize;
@@ -194,6 +289,9 @@ pub struct IncomingId(pub u64);
 /// The memory of one stream send: one or several requests' memory, gathered.
 pub type Gather = SmallVec<[Memory; 1]>;
 
+/// Datagrams to send, a memory each.
+pub type Messages = SmallVec<[Memory; 1]>;
+
 /// An asynchronous operation of a driver.
 #[derive(Debug)]
 pub enum Operation {
@@ -209,7 +307,13 @@ pub enum Operation {
     /// Asks the above to stop.
     UnwatchIncoming(IncomingId),
     /// Connect a bound endpoint. Terminal: [`Event::Connected`]. After a failure the endpoint is bound as before (F-153).
-    Connect(SocketAddr),
+    Connect {
+        /// The peer.
+        remote: SocketAddr,
+        /// What will be sent first (F-156). With the option FastOpen a prefix of it may ride with the SYN; the rest is sent by
+        /// [`Operation::Send`]. Comes back in the event.
+        first: Memory,
+    },
     /// Asks for the end of a connect.
     ConnectCancel,
     /// Receive stream data into the transport's memory until stopped: [`Event::Received`] for each piece; terminal:
@@ -252,15 +356,19 @@ pub enum Operation {
     ReceiveFrom(Memory),
     /// Asks for the end of the above.
     ReceiveFromCancel,
-    /// Send `memory` as one datagram. Terminal: [`Event::SendToDone`]. Sends of one endpoint go out in the order given, as
-    /// far as the host keeps it.
+    /// Send datagrams to one destination, in order, until one fails; with one system call where the host can. Terminal:
+    /// [`Event::SendToDone`]. Such operations of one endpoint go out in the order given, as far as the host keeps it.
     SendTo {
         /// Comes back in the event.
         id: SendId,
-        /// The datagram.
-        memory: Memory,
-        /// Its destination.
+        /// The datagrams.
+        messages: Messages,
+        /// So many of them have gone out already.
+        sent: usize,
+        /// Their destination.
         remote: SocketAddr,
+        /// What goes with each.
+        control: ControlData,
     },
     /// The end: everything still in flight on the endpoint is cancelled and reports its terminal event, then comes
     /// [`Event::Detached`] and the endpoint is closed.
@@ -280,7 +388,7 @@ impl Operation {
         Some(match self {
             Operation::AcceptStart => Event::AcceptStopped(stopped),
             Operation::WatchIncoming(id, _) => Event::IncomingEnded { id, gone: false },
-            Operation::Connect(_) => Event::Connected(Err(status)),
+            Operation::Connect { first, .. } => Event::Connected { result: Err(status), first },
             Operation::ReceiveStart => Event::ReceiveStopped(end),
             Operation::Receive { memory, .. } => Event::ReceiveDone { memory, result: Err(end) },
             Operation::Send { parts, offset, .. } => Event::SendDone { parts, sent: offset, result: Err(status) },
@@ -291,7 +399,9 @@ impl Operation {
             Operation::Shutdown => Event::ShutdownDone(Err(status)),
             Operation::ReceiveFromStart => Event::DatagramsStopped(stopped),
             Operation::ReceiveFrom(memory) => Event::ReceiveFromDone { memory, result: Err(status) },
-            Operation::SendTo { id, memory, .. } => Event::SendToDone { id, memory, result: Err(status) },
+            Operation::SendTo { id, messages, sent, .. } => {
+                Event::SendToDone { id, messages, sent, result: Err(status) }
+            }
             Operation::Detach { .. } => Event::Detached,
             Operation::Attach(_)
             | Operation::AcceptStop
@@ -335,8 +445,10 @@ pub struct Datagram {
     pub buffer: Buffer,
     /// Its source.
     pub source: SocketAddr,
-    /// BCAST or MCAST, by its destination (E-80).
+    /// BCAST or MCAST, by its destination (E-80); ERRQUEUE for an ICMP error (E-84).
     pub flags: ControlFlags,
+    /// What the client asked to see of it (E-83).
+    pub control: ControlData,
 }
 
 /// A connection that a peer has made; its endpoint is connected but attached to no driver.
@@ -365,8 +477,13 @@ pub enum Event {
         /// The peer closed or reset it; otherwise the watch was asked to stop.
         gone: bool,
     },
-    /// Terminal event of [`Operation::Connect`]; CANCELLED when it was cancelled.
-    Connected(Result<(), NtStatus>),
+    /// Terminal event of [`Operation::Connect`].
+    Connected {
+        /// Bytes of `first` that are sent already; CANCELLED when it was cancelled.
+        result: Result<usize, NtStatus>,
+        /// As given.
+        first: Memory,
+    },
     /// Stream data in the transport's memory.
     Received {
         /// The bytes; at least one.
@@ -411,11 +528,16 @@ pub enum Event {
     SendToDone {
         /// Which.
         id: SendId,
-        /// The client's memory.
-        memory: Memory,
-        /// Bytes sent, or why not (F-191); CANCELLED by a detach.
-        result: Result<usize, NtStatus>,
+        /// As given.
+        messages: Messages,
+        /// How many of them went out, those before the operation included.
+        sent: usize,
+        /// `Ok` when all did, or why the next did not (F-191); CANCELLED by a detach.
+        result: Result<(), NtStatus>,
     },
+    /// An earlier datagram did not arrive: PORT_UNREACHABLE or NETWORK_UNREACHABLE. Only after
+    /// [`Endpoint::report_unreachable`], and while datagrams are received.
+    Unreachable(NtStatus),
     /// Terminal event of [`Operation::Detach`], and the socket's last.
     Detached,
 }
@@ -446,8 +568,10 @@ pub struct DatagramInfo {
     pub len: usize,
     /// Its source.
     pub source: SocketAddr,
-    /// TRUNC when it was longer than the memory; BCAST, MCAST.
+    /// TRUNC when it was longer than the memory; BCAST, MCAST; ERRQUEUE.
     pub flags: ControlFlags,
+    /// What the client asked to see of it.
+    pub control: ControlData,
 }
 
 /// A processor's part of a transport. Used by one thread.

@@ -248,7 +248,8 @@ pub const TCP_FAIL_CONNECT_ON_ICMP_ERROR: u32 = 18;
 pub const TCP_ICMP_ERROR_INFO: u32 = 19;
 pub const TCP_BSDURGENT: u32 = 28672;
 
-// Options and control messages of IPPROTO_UDP.
+// Options and control messages of IPPROTO_UDP. The first is named by control.md 4.3.
+pub const UDP_NOCHECKSUM: u32 = 1;
 pub const UDP_SEND_MSG_SIZE: u32 = 2;
 pub const UDP_RECV_MAX_COALESCED_SIZE: u32 = 3;
 pub const UDP_COALESCED_INFO: u32 = 3;

@@ -1,0 +1,460 @@
+//! Control data of datagrams: what the options of control.md 4.2 ask for beside the payload, and what a client asks for with a
+//! single send (control.md 4.4, E-83, F-192).
+//!
+//! [`ControlData`] is the meaning; [`ControlData::parse`] and [`ControlData::encode`] are the chain of CMSGHDRs that C clients
+//! have. A transport knows the meaning only.
+
+use std::net::IpAddr;
+
+use wsk_abi::cmsg::{CMSG_ALIGN, CMSG_LEN, CMSG_SPACE, CMSGHDR};
+use wsk_abi::constants::sockopt::*;
+use wsk_abi::status::NtStatus;
+
+bitflags::bitflags! {
+    /// The kinds of control messages.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct ControlKinds: u16 {
+        /// IP_PKTINFO, IPV6_PKTINFO: local address and interface.
+        const PACKET_INFO = 1;
+        /// IP_TTL, IPV6_HOPLIMIT.
+        const HOP_LIMIT = 2;
+        /// IP_TOS, IPV6_TCLASS.
+        const TRAFFIC_CLASS = 4;
+        /// IP_ECN, IPV6_ECN.
+        const ECN = 8;
+        /// IP_RECVERR, IPV6_RECVERR: an ICMP error (E-84).
+        const ERROR = 0x10;
+        /// UDP_SEND_MSG_SIZE: a send is cut into datagrams.
+        const SEGMENT_SIZE = 0x20;
+        /// UDP_COALESCED_INFO: several datagrams came as one (E-86).
+        const COALESCED_SIZE = 0x40;
+        /// IP_RECVIF, IPV6_RECVIF: the interface.
+        const INTERFACE = 0x80;
+        /// IP_RECVDSTADDR, IPV6_RECVDSTADDR: the local address.
+        const DESTINATION = 0x100;
+    }
+}
+
+/// An ICMP error about a datagram sent before (IN_RECVERR).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpError {
+    /// IPPROTO_ICMP or IPPROTO_ICMPV6.
+    pub protocol: u8,
+    /// ICMP type.
+    pub kind: u8,
+    /// ICMP code.
+    pub code: u8,
+    /// What the error carries besides, such as the path MTU.
+    pub info: u32,
+}
+
+/// Control data: at most one of each kind.
+///
+/// Received, it is of the datagram's family, so IPv4's on a dual-mode socket (C-42). To send, what is of the destination's family
+/// counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ControlData {
+    kinds: ControlKinds,
+    /// Of IPv6; `address` is of IPv4 otherwise.
+    v6: bool,
+    hop_limit: u8,
+    traffic_class: u8,
+    ecn: u8,
+    error: [u8; 3],
+    interface: u32,
+    /// SEGMENT_SIZE or COALESCED_SIZE.
+    size: u32,
+    error_info: u32,
+    address: [u8; 16],
+}
+
+impl ControlData {
+    /// None, for a datagram of IPv6 or IPv4.
+    pub fn new(v6: bool) -> Self {
+        Self { v6, ..Self::default() }
+    }
+
+    /// What is in it.
+    pub fn kinds(&self) -> ControlKinds {
+        self.kinds
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// The same with these kinds only.
+    pub fn only(self, kinds: ControlKinds) -> Self {
+        Self { kinds: self.kinds & kinds, ..self }
+    }
+
+    fn has(&self, kind: ControlKinds) -> bool {
+        self.kinds.contains(kind)
+    }
+
+    /// Received: the local address of a datagram and the index of its interface. To send: where it is to come from; index 0
+    /// and an unspecified address leave the choice to the host (C-22).
+    pub fn packet_info(&self) -> Option<(IpAddr, u32)> {
+        self.has(ControlKinds::PACKET_INFO).then(|| (self.local(), self.interface))
+    }
+
+    /// With [`ControlData::packet_info`]; it decides the family too.
+    pub fn with_packet_info(mut self, address: IpAddr, interface: u32) -> Self {
+        self.set_local(address, interface);
+        self.kinds |= ControlKinds::PACKET_INFO;
+        self
+    }
+
+    /// Received: the index of the interface, if it was asked for by itself.
+    pub fn interface(&self) -> Option<u32> {
+        self.has(ControlKinds::INTERFACE).then_some(self.interface)
+    }
+
+    /// Received: the local address, if it was asked for by itself.
+    pub fn destination(&self) -> Option<IpAddr> {
+        self.has(ControlKinds::DESTINATION).then(|| self.local())
+    }
+
+    /// The local address of a received datagram and its interface, for each of `kinds` that is one of PACKET_INFO, INTERFACE,
+    /// DESTINATION.
+    pub fn with_local(mut self, address: IpAddr, interface: u32, kinds: ControlKinds) -> Self {
+        self.set_local(address, interface);
+        self.kinds |= kinds & (ControlKinds::PACKET_INFO | ControlKinds::INTERFACE | ControlKinds::DESTINATION);
+        self
+    }
+
+    fn set_local(&mut self, address: IpAddr, interface: u32) {
+        self.interface = interface;
+        self.v6 = address.is_ipv6();
+        self.address = [0; 16];
+        match address {
+            IpAddr::V4(v4) => self.address[..4].copy_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => self.address = v6.octets(),
+        }
+    }
+
+    fn local(&self) -> IpAddr {
+        let [a, b, c, d, ..] = self.address;
+        if self.v6 { IpAddr::from(self.address) } else { IpAddr::from([a, b, c, d]) }
+    }
+
+    /// TTL or hop limit.
+    pub fn hop_limit(&self) -> Option<u8> {
+        self.has(ControlKinds::HOP_LIMIT).then_some(self.hop_limit)
+    }
+
+    /// With [`ControlData::hop_limit`].
+    pub fn with_hop_limit(self, hop_limit: u8) -> Self {
+        Self { hop_limit, kinds: self.kinds | ControlKinds::HOP_LIMIT, ..self }
+    }
+
+    /// TOS byte or traffic class, ECN included.
+    pub fn traffic_class(&self) -> Option<u8> {
+        self.has(ControlKinds::TRAFFIC_CLASS).then_some(self.traffic_class)
+    }
+
+    /// With [`ControlData::traffic_class`].
+    pub fn with_traffic_class(self, traffic_class: u8) -> Self {
+        Self { traffic_class, kinds: self.kinds | ControlKinds::TRAFFIC_CLASS, ..self }
+    }
+
+    /// Explicit congestion notification, 0 to 3 (C-21).
+    pub fn ecn(&self) -> Option<u8> {
+        self.has(ControlKinds::ECN).then_some(self.ecn)
+    }
+
+    /// With [`ControlData::ecn`]; the low two bits count.
+    pub fn with_ecn(self, ecn: u8) -> Self {
+        Self { ecn: ecn & 3, kinds: self.kinds | ControlKinds::ECN, ..self }
+    }
+
+    /// The ICMP error that the datagram stands for; its bytes are to be ignored (E-84).
+    pub fn error(&self) -> Option<IcmpError> {
+        let [protocol, kind, code] = self.error;
+        self.has(ControlKinds::ERROR).then_some(IcmpError { protocol, kind, code, info: self.error_info })
+    }
+
+    /// With [`ControlData::error`].
+    pub fn with_error(self, error: IcmpError) -> Self {
+        let IcmpError { protocol, kind, code, info } = error;
+        let kinds = self.kinds | ControlKinds::ERROR;
+        Self { error: [protocol, kind, code], error_info: info, kinds, ..self }
+    }
+
+    /// To send: the payload is cut into datagrams of so many bytes.
+    pub fn segment_size(&self) -> Option<u32> {
+        self.has(ControlKinds::SEGMENT_SIZE).then_some(self.size)
+    }
+
+    /// With [`ControlData::segment_size`].
+    pub fn with_segment_size(self, size: u32) -> Self {
+        Self { size, kinds: (self.kinds | ControlKinds::SEGMENT_SIZE) - ControlKinds::COALESCED_SIZE, ..self }
+    }
+
+    /// Received: the payload is several datagrams of so many bytes, the last perhaps shorter (E-86).
+    pub fn coalesced_size(&self) -> Option<u32> {
+        self.has(ControlKinds::COALESCED_SIZE).then_some(self.size)
+    }
+
+    /// With [`ControlData::coalesced_size`].
+    pub fn with_coalesced_size(self, size: u32) -> Self {
+        Self { size, kinds: (self.kinds | ControlKinds::COALESCED_SIZE) - ControlKinds::SEGMENT_SIZE, ..self }
+    }
+
+    /// What a client wants of one send, out of its chain of CMSGHDRs. Of two messages of a kind the later one counts.
+    ///
+    /// # Errors
+    /// INVALID_PARAMETER: a chain that is cut off or runs over, a message nobody knows, or a value out of range (F-192, C-22).
+    pub fn parse(chain: &[u8]) -> Result<Self, NtStatus> {
+        let refused = NtStatus::INVALID_PARAMETER;
+        let mut this = Self::default();
+        let mut rest = chain;
+        while !rest.is_empty() {
+            let header = rest.first_chunk::<{ size_of::<CMSGHDR>() }>().ok_or(refused)?;
+            let [length, level_type] = [0, 8].map(|at| <[u8; 8]>::try_from(&header[at..at + 8]).expect("half of 16"));
+            let length = usize::try_from(u64::from_le_bytes(length)).map_err(|_| refused)?;
+            let [l0, l1, l2, l3, t0, t1, t2, t3] = level_type;
+            let (level, kind) = (u32::from_le_bytes([l0, l1, l2, l3]), u32::from_le_bytes([t0, t1, t2, t3]));
+            let data = rest.get(size_of::<CMSGHDR>()..length).ok_or(refused)?;
+            this.take(level, kind, data).ok_or(refused)?;
+            rest = rest.get(CMSG_ALIGN(length)..).unwrap_or_default();
+        }
+        Ok(this)
+    }
+
+    /// Takes one message in.
+    fn take(&mut self, level: u32, kind: u32, data: &[u8]) -> Option<()> {
+        let number = || <[u8; 4]>::try_from(data).ok().map(u32::from_le_bytes);
+        let at_most = |most: u32| number().filter(|n| *n <= most).map(|n| n as u8);
+        let index = |at: usize| Some(u32::from_le_bytes(<[u8; 4]>::try_from(data.get(at..)?).ok()?));
+        *self = match (level, kind) {
+            (IPPROTO_IP, IP_PKTINFO) => {
+                let interface = index(4)?;
+                self.with_packet_info(IpAddr::from(*data.first_chunk::<4>()?), interface)
+            }
+            (IPPROTO_IPV6, IPV6_PKTINFO) => {
+                let interface = index(16)?;
+                self.with_packet_info(IpAddr::from(*data.first_chunk::<16>()?), interface)
+            }
+            (IPPROTO_IP, IP_TTL | IP_HOPLIMIT) | (IPPROTO_IPV6, IPV6_HOPLIMIT) => self.with_hop_limit(at_most(255)?),
+            (IPPROTO_IP, IP_TOS) | (IPPROTO_IPV6, IPV6_TCLASS) => self.with_traffic_class(at_most(255)?),
+            (IPPROTO_IP, IP_ECN) | (IPPROTO_IPV6, IPV6_ECN) => self.with_ecn(at_most(3)?),
+            (IPPROTO_UDP, UDP_SEND_MSG_SIZE) => self.with_segment_size(number().filter(|n| (1..=65_507).contains(n))?),
+            // Empty ones: a client sends them along (C-22).
+            (IPPROTO_IP, IP_OPTIONS) | (IPPROTO_IPV6, IPV6_RTHDR) if data.is_empty() => *self,
+            _ => return None,
+        };
+        Some(())
+    }
+
+    /// Bytes that [`ControlData::encode`] takes if there is room enough.
+    pub fn encoded_len(&self) -> usize {
+        let mut length = 0;
+        self.each(|_, _, data| {
+            length += CMSG_SPACE(data.len());
+            true
+        });
+        length
+    }
+
+    /// Writes what a client asked to see as a chain of CMSGHDRs: whole messages as far as they fit (F-196). Returns the bytes
+    /// written, and whether all of it fitted.
+    pub fn encode(&self, room: &mut [u8]) -> (usize, bool) {
+        let mut length = 0;
+        let mut whole = true;
+        self.each(|level, kind, data| {
+            let Some(place) = room.get_mut(length..length + CMSG_SPACE(data.len())) else {
+                whole = false;
+                return false;
+            };
+            place.fill(0);
+            place[..8].copy_from_slice(&(CMSG_LEN(data.len()) as u64).to_le_bytes());
+            place[8..12].copy_from_slice(&level.to_le_bytes());
+            place[12..16].copy_from_slice(&kind.to_le_bytes());
+            place[16..16 + data.len()].copy_from_slice(data);
+            length += place.len();
+            true
+        });
+        (length, whole)
+    }
+
+    /// Calls `each` with level, type and data of every message, until it says `false`.
+    fn each(&self, mut each: impl FnMut(u32, u32, &[u8]) -> bool) {
+        let (level, address) =
+            if self.v6 { (IPPROTO_IPV6, &self.address[..]) } else { (IPPROTO_IP, &self.address[..4]) };
+        let of = |v4: u32, v6: u32| if self.v6 { v6 } else { v4 };
+        let mut info = [0; 20];
+        info[..address.len()].copy_from_slice(address);
+        info[address.len()..address.len() + 4].copy_from_slice(&self.interface.to_le_bytes());
+        let info = &info[..address.len() + 4];
+        let mut error = [0; 12];
+        error[..4].copy_from_slice(&u32::from(self.error[0]).to_le_bytes());
+        error[4..8].copy_from_slice(&self.error_info.to_le_bytes());
+        error[8..10].copy_from_slice(&self.error[1..]);
+        let int = |byte: u8| u32::from(byte).to_le_bytes();
+        let all: [(ControlKinds, u32, u32, &[u8]); 9] = [
+            (ControlKinds::PACKET_INFO, level, of(IP_PKTINFO, IPV6_PKTINFO), info),
+            (ControlKinds::HOP_LIMIT, level, of(IP_TTL, IPV6_HOPLIMIT), &int(self.hop_limit)),
+            (ControlKinds::TRAFFIC_CLASS, level, of(IP_TOS, IPV6_TCLASS), &int(self.traffic_class)),
+            (ControlKinds::ECN, level, of(IP_ECN, IPV6_ECN), &int(self.ecn)),
+            (ControlKinds::INTERFACE, level, of(IP_RECVIF, IPV6_RECVIF), &self.interface.to_le_bytes()),
+            (ControlKinds::DESTINATION, level, of(IP_RECVDSTADDR, IPV6_RECVDSTADDR), address),
+            (ControlKinds::ERROR, level, of(IP_RECVERR, IPV6_RECVERR), &error),
+            (ControlKinds::SEGMENT_SIZE, IPPROTO_UDP, UDP_SEND_MSG_SIZE, &self.size.to_le_bytes()),
+            (ControlKinds::COALESCED_SIZE, IPPROTO_UDP, UDP_COALESCED_INFO, &self.size.to_le_bytes()),
+        ];
+        for (kind, level, number, data) in all {
+            if self.has(kind) && !each(level, number, data) {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    fn message(level: u32, kind: u32, data: &[u8]) -> Vec<u8> {
+        let mut out = vec![0; CMSG_SPACE(data.len())];
+        out[..8].copy_from_slice(&(CMSG_LEN(data.len()) as u64).to_le_bytes());
+        out[8..12].copy_from_slice(&level.to_le_bytes());
+        out[12..16].copy_from_slice(&kind.to_le_bytes());
+        out[16..16 + data.len()].copy_from_slice(data);
+        out
+    }
+
+    const V4: ControlData = ControlData { v6: false, ..EMPTY };
+    const V6: ControlData = ControlData { v6: true, ..EMPTY };
+    const EMPTY: ControlData = ControlData {
+        kinds: ControlKinds::empty(),
+        v6: false,
+        hop_limit: 0,
+        traffic_class: 0,
+        ecn: 0,
+        error: [0; 3],
+        interface: 0,
+        size: 0,
+        error_info: 0,
+        address: [0; 16],
+    };
+
+    /// C 4.4 (every row): level, type and data, as printed there.
+    #[test]
+    fn every_row_of_4_4_is_encoded_as_it_stands_there() {
+        let four = IpAddr::from(Ipv4Addr::new(10, 0, 0, 1));
+        let six = IpAddr::from(Ipv6Addr::LOCALHOST);
+        let error = IcmpError { protocol: 1, kind: 3, code: 4, info: 0x1234 };
+        let errors = [1, 0, 0, 0, 0x34, 0x12, 0, 0, 3, 4, 0, 0];
+        let rows: &[(ControlData, u32, u32, &[u8])] = &[
+            (V4.with_packet_info(four, 7), 0, 19, &[10, 0, 0, 1, 7, 0, 0, 0]),
+            (
+                V6.with_packet_info(six, 7),
+                41,
+                19,
+                &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0],
+            ),
+            (V4.with_hop_limit(64), 0, 4, &[64, 0, 0, 0]),
+            (V6.with_hop_limit(64), 41, 21, &[64, 0, 0, 0]),
+            (V4.with_traffic_class(0xB8), 0, 3, &[0xB8, 0, 0, 0]),
+            (V6.with_traffic_class(0xB8), 41, 39, &[0xB8, 0, 0, 0]),
+            (V4.with_ecn(2), 0, 50, &[2, 0, 0, 0]),
+            (V6.with_ecn(1), 41, 50, &[1, 0, 0, 0]),
+            (V4.with_error(error), 0, 75, &errors),
+            (V6.with_error(error), 41, 75, &errors),
+            (V4.with_segment_size(1200), 17, 2, &[0xB0, 4, 0, 0]),
+            (V6.with_coalesced_size(1200), 17, 3, &[0xB0, 4, 0, 0]),
+            (V4.with_local(four, 7, ControlKinds::INTERFACE), 0, 24, &[7, 0, 0, 0]),
+            (V4.with_local(four, 7, ControlKinds::DESTINATION), 0, 25, &[10, 0, 0, 1]),
+        ];
+        for (data, level, kind, bytes) in rows {
+            let mut room = [0xAA; 64];
+            let (length, whole) = data.encode(&mut room);
+            assert_eq!((&room[..length], whole), (&message(*level, *kind, bytes)[..], true), "{data:?}");
+            assert_eq!(data.encoded_len(), length);
+            assert!(room[length..].iter().all(|b| *b == 0xAA), "{data:?}: wrote beyond");
+        }
+    }
+
+    /// F-192, C 4.4: what can be sent is read back as it was written.
+    #[test]
+    fn what_can_be_sent_is_parsed() {
+        for v6 in [false, true] {
+            let address = if v6 { IpAddr::from(Ipv6Addr::LOCALHOST) } else { IpAddr::from(Ipv4Addr::LOCALHOST) };
+            let all = ControlData::new(v6)
+                .with_packet_info(address, 3)
+                .with_hop_limit(9)
+                .with_traffic_class(0x20)
+                .with_ecn(1)
+                .with_segment_size(1200);
+            let mut room = [0; 256];
+            let (length, _) = all.encode(&mut room);
+            assert_eq!(ControlData::parse(&room[..length]), Ok(all));
+            assert_eq!(all.packet_info(), Some((address, 3)));
+            assert_eq!((all.hop_limit(), all.traffic_class(), all.ecn()), (Some(9), Some(0x20), Some(1)));
+            assert_eq!((all.segment_size(), all.coalesced_size(), all.error()), (Some(1200), None, None));
+        }
+    }
+
+    /// C-22: empty IP_OPTIONS and IPV6_RTHDR are taken and ignored; what nobody knows is not.
+    #[test]
+    fn c22_empty_options_are_ignored_and_unknown_messages_refused() {
+        let empty = [message(0, 1, &[]), message(41, 32, &[])].concat();
+        assert_eq!(ControlData::parse(&empty), Ok(ControlData::default()));
+        for (level, kind, data) in [
+            (0, 1, &[0; 4][..]),
+            (41, 32, &[0; 8]),
+            (0, 99, &[]),
+            (17, 3, &[0; 4]),
+            (0, 75, &[0; 12]),
+            (0, 19, &[0; 12]), // Linux' size
+            (41, 19, &[0; 8]),
+            (0, 4, &[0, 1, 0, 0]),
+            (0, 50, &[4, 0, 0, 0]),
+            (17, 2, &[0, 0, 0, 0]),
+            (17, 2, &[0, 1]),
+        ] {
+            let refused = ControlData::parse(&message(level, kind, data));
+            assert_eq!(refused, Err(NtStatus::INVALID_PARAMETER), "{level} {kind} {data:?}");
+        }
+    }
+
+    /// F-192: a chain that is cut off, runs over, or leads nowhere.
+    #[test]
+    fn f192_malformed_chains_are_refused() {
+        let refused = Err(NtStatus::INVALID_PARAMETER);
+        let whole = [message(0, 4, &[9, 0, 0, 0]), message(0, 3, &[1, 0, 0, 0])].concat();
+        assert!(ControlData::parse(&whole).is_ok());
+        // The padding behind the last one may be missing.
+        assert!(ControlData::parse(&whole[..44]).is_ok());
+        for cut in (1..44).filter(|cut| !(20..=24).contains(cut)) {
+            assert_eq!(ControlData::parse(&whole[..cut]), refused, "cut at {cut}");
+        }
+        for length in [0u64, 1, 15, 21 + 24, u64::MAX, u64::MAX - 7, 1 << 32] {
+            let mut bad = whole.clone();
+            bad[..8].copy_from_slice(&length.to_le_bytes());
+            assert_eq!(ControlData::parse(&bad), refused, "length {length:#x}");
+        }
+    }
+
+    /// F-196: whole messages as far as they fit, and nothing beyond.
+    #[test]
+    fn f196_what_does_not_fit_is_left_out() {
+        let data = V4.with_hop_limit(1).with_traffic_class(2).with_ecn(3);
+        assert_eq!(data.encoded_len(), 72);
+        for room in 0..=80 {
+            let mut bytes = vec![0xAA; 100];
+            let (length, whole) = data.encode(&mut bytes[..room]);
+            assert_eq!((length, whole), (room.min(72) / 24 * 24, room >= 72), "room {room}");
+            assert!(bytes[length..].iter().all(|b| *b == 0xAA));
+        }
+    }
+
+    #[test]
+    fn kinds_that_were_not_asked_for_are_left_out() {
+        let data = V6.with_hop_limit(1).with_ecn(3).only(ControlKinds::ECN | ControlKinds::PACKET_INFO);
+        assert_eq!((data.hop_limit(), data.ecn(), data.packet_info()), (None, Some(3), None));
+    }
+}
