@@ -350,12 +350,7 @@ mod tests {
         let errors = [1, 0, 0, 0, 0x34, 0x12, 0, 0, 3, 4, 0, 0];
         let rows: &[(ControlData, u32, u32, &[u8])] = &[
             (V4.with_packet_info(four, 7), 0, 19, &[10, 0, 0, 1, 7, 0, 0, 0]),
-            (
-                V6.with_packet_info(six, 7),
-                41,
-                19,
-                &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0],
-            ),
+            (V6.with_packet_info(six, 7), 41, 19, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0]),
             (V4.with_hop_limit(64), 0, 4, &[64, 0, 0, 0]),
             (V6.with_hop_limit(64), 41, 21, &[64, 0, 0, 0]),
             (V4.with_traffic_class(0xB8), 0, 3, &[0xB8, 0, 0, 0]),
