@@ -18,5 +18,7 @@ pub mod indication;
 pub mod memory;
 pub mod option;
 pub mod request;
+pub mod security;
+pub mod sharing;
 pub mod socket;
 pub mod transport;
