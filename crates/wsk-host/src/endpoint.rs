@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendFlags, SocketFlags};
 use wsk_abi::status::NtStatus;
+use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
-use wsk_core::option::NumberOption;
-use wsk_core::transport::{Endpoint, Family, Hangup, Protocol, StreamEnd, TransportOption};
+use wsk_core::option::{OptionName, OptionValue};
+use wsk_core::transport::{Endpoint, Family, Hangup, Protocol, StreamEnd};
 
 use crate::sockopt::TcpState;
 use crate::stats::Stats;
@@ -70,6 +71,7 @@ impl HostEndpoint {
         let (kind, number) = match protocol {
             Protocol::Tcp => (net::SocketType::STREAM, net::ipproto::TCP),
             Protocol::Udp => (net::SocketType::DGRAM, net::ipproto::UDP),
+            Protocol::Raw(_) => return Err(NtStatus::NOT_SUPPORTED),
         };
         stats.add(3);
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -293,6 +295,33 @@ impl HostEndpoint {
         self.failure().map_or(Ok(()), Err)
     }
 
+    /// Sends one datagram without waiting. `false`: it could not be taken now.
+    fn try_send_one(&self, memory: &Memory, remote: &SocketAddr) -> Result<bool, NtStatus> {
+        let segments = memory.segments(0);
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        self.with_fd(|fd| {
+            loop {
+                self.stats.add(1);
+                let result = match segments.as_slice() {
+                    [] => net::sendto(fd, &[], flags, remote),
+                    [only] => net::sendto(fd, only, flags, remote),
+                    many => {
+                        let pieces: smallvec::SmallVec<[std::io::IoSlice<'_>; 8]> =
+                            many.iter().take(message::MOST_PIECES).map(|piece| std::io::IoSlice::new(piece)).collect();
+                        net::sendmsg_addr(fd, remote, &pieces, &mut net::SendAncillaryBuffer::default(), flags)
+                    }
+                };
+                return match result {
+                    Ok(_) => Ok(true),
+                    Err(Errno::AGAIN) => Ok(false),
+                    // The echo of an earlier datagram's fate; this one was not tried.
+                    Err(Errno::CONNREFUSED | Errno::INTR) => continue,
+                    Err(e) => Err(errno::on_send(e.raw_os_error())),
+                };
+            }
+        })
+    }
+
     /// The outcome of a non-blocking stream call.
     fn outcome(&self, result: Result<usize, Errno>) -> Result<Option<usize>, NtStatus> {
         match result {
@@ -312,7 +341,7 @@ fn to_address(any: net::SocketAddrAny) -> Result<SocketAddr, NtStatus> {
 }
 
 impl Endpoint for HostEndpoint {
-    fn bind(&self, local: SocketAddr) -> Result<SocketAddr, NtStatus> {
+    fn bind(&self, local: SocketAddr, _shares: bool) -> Result<SocketAddr, NtStatus> {
         let local = self.destination(local)?;
         self.stats.add(3);
         let chosen = self.with_fd(|fd| {
@@ -402,46 +431,36 @@ impl Endpoint for HostEndpoint {
         Ok(received)
     }
 
-    fn try_send_to(&self, memory: &Memory, remote: SocketAddr) -> Result<Option<usize>, NtStatus> {
+    fn try_send_to(
+        &self,
+        messages: &[Memory],
+        mut sent: usize,
+        remote: SocketAddr,
+        _control: &ControlData,
+    ) -> Result<usize, NtStatus> {
         self.usable()?;
         let remote = self.destination(remote)?;
-        let segments = memory.segments(0);
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        self.with_fd(|fd| {
-            loop {
-                self.stats.add(1);
-                let result = match segments.as_slice() {
-                    [] => net::sendto(fd, &[], flags, &remote),
-                    [only] => net::sendto(fd, only, flags, &remote),
-                    many => {
-                        let pieces: smallvec::SmallVec<[std::io::IoSlice<'_>; 8]> =
-                            many.iter().take(message::MOST_PIECES).map(|piece| std::io::IoSlice::new(piece)).collect();
-                        net::sendmsg_addr(fd, &remote, &pieces, &mut net::SendAncillaryBuffer::default(), flags)
-                    }
-                };
-                return match result {
-                    Ok(n) => Ok(Some(n)),
-                    Err(Errno::AGAIN) => Ok(None),
-                    // The echo of an earlier datagram's fate; this one was not tried.
-                    Err(Errno::CONNREFUSED | Errno::INTR) => continue,
-                    Err(e) => Err(errno::on_send(e.raw_os_error())),
-                };
+        while let Some(memory) = messages.get(sent) {
+            if !self.try_send_one(memory, &remote)? {
+                break;
             }
-        })
+            sent += 1;
+        }
+        Ok(sent)
     }
 
-    fn set_option(&self, option: TransportOption) -> Result<(), NtStatus> {
+    fn set_option(&self, option: OptionName, value: &OptionValue) -> Result<(), NtStatus> {
         self.stats.add(1);
-        self.with_fd(|fd| sockopt::set(fd, self.protocol, option))?;
-        if let TransportOption::V6Only(on) = option {
-            self.v6_only.store(on, Ordering::Relaxed);
+        self.with_fd(|fd| sockopt::set(fd, option, value))?;
+        if option == OptionName::V6Only {
+            self.v6_only.store(value.number()? != 0, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    fn option(&self, option: NumberOption) -> Result<u32, NtStatus> {
+    fn option(&self, option: OptionName) -> Result<OptionValue, NtStatus> {
         self.stats.add(1);
-        self.with_fd(|fd| sockopt::number(fd, option))
+        self.with_fd(|fd| sockopt::value(fd, option))
     }
 
     fn unread(&self) -> usize {

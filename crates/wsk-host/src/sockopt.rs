@@ -10,8 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use wsk_abi::status::NtStatus;
-use wsk_core::option::{NumberOption, Values};
-use wsk_core::transport::{Family, Protocol, TransportOption};
+use wsk_core::option::{Keeper, OptionName, OptionValue, Values};
+use wsk_core::transport::{Family, Protocol};
 
 use crate::errno;
 
@@ -69,6 +69,7 @@ pub(crate) fn prepare(fd: BorrowedFd<'_>, family: Family, protocol: Protocol) ->
     }
     match protocol {
         Protocol::Tcp => sockopt::set_tcp_nodelay(fd, true)?, // F-160; accepted sockets inherit it
+        Protocol::Raw(_) => {}
         Protocol::Udp => {
             // For MSG_BCAST and MSG_MCAST (E-80). On an IPv6 socket the IPv4 option serves dual mode; kernels without it
             // report mapped addresses in the IPv6 message, which is read just as well.
@@ -89,28 +90,19 @@ pub(crate) fn use_dynamic_ports(fd: BorrowedFd<'_>) {
     let _ = set_int(fd, libc::IPPROTO_IP, IP_LOCAL_PORT_RANGE, range as i32);
 }
 
-/// Sets an option of the transport contract.
-pub(crate) fn set(fd: BorrowedFd<'_>, protocol: Protocol, option: TransportOption) -> Result<(), NtStatus> {
-    let result = match option {
+/// Sets an option of the table.
+pub(crate) fn set(fd: BorrowedFd<'_>, option: OptionName, value: &OptionValue) -> Result<(), NtStatus> {
+    let row = option.row();
+    if option == OptionName::V6Only {
         // Linux says EINVAL once bound (C-44).
-        TransportOption::V6Only(on) => {
-            return sockopt::set_ipv6_v6only(fd, on).map_err(|e| match e {
-                Errno::INVAL => NtStatus::INVALID_DEVICE_STATE,
-                e => errno::status(e.raw_os_error()),
-            });
-        }
-        TransportOption::KeepAlive(on) => sockopt::set_socket_keepalive(fd, on),
-        TransportOption::Broadcast(_) if protocol == Protocol::Tcp => {
-            return Err(NtStatus::NOT_SUPPORTED);
-        }
-        TransportOption::Broadcast(on) => sockopt::set_socket_broadcast(fd, on),
-        TransportOption::Number(option, value) => {
-            let row = option.row();
-            let most = if row.values == Values::Bytes { i32::MAX as u32 / 2 } else { i32::MAX as u32 };
-            return set_int(fd, row.linux.0, row.linux.1, value.min(most) as i32).map_err(of_option);
-        }
-    };
-    result.map_err(|e| errno::status(e.raw_os_error()))
+        return sockopt::set_ipv6_v6only(fd, value.number()? != 0).map_err(|e| match e {
+            Errno::INVAL => NtStatus::INVALID_DEVICE_STATE,
+            e => of_option(e),
+        });
+    }
+    let Keeper::Linux(level, name) = row.keeper else { return Err(NtStatus::NOT_SUPPORTED) };
+    let most = if row.values == Values::Bytes { i32::MAX as u32 / 2 } else { i32::MAX as u32 };
+    set_int(fd, level, name, value.number()?.min(most) as i32).map_err(of_option)
 }
 
 /// The status of an option of the table that the kernel refuses. ENOPROTOOPT (set) or EOPNOTSUPP (get): the socket is of the other
@@ -124,10 +116,15 @@ fn of_option(error: Errno) -> NtStatus {
 
 /// The value of an option of the table. The kernel doubles sizes to leave room for its bookkeeping; the client gets what it
 /// asked for.
-pub(crate) fn number(fd: BorrowedFd<'_>, option: NumberOption) -> Result<u32, NtStatus> {
+pub(crate) fn value(fd: BorrowedFd<'_>, option: OptionName) -> Result<OptionValue, NtStatus> {
     let row = option.row();
-    let value = get_int(fd, row.linux.0, row.linux.1).map_err(of_option)?.max(0) as u32;
-    Ok(if row.values == Values::Bytes { value / 2 } else { value })
+    let (level, name) = match row.keeper {
+        Keeper::Linux(level, name) => (level, name),
+        _ if option == OptionName::V6Only => (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
+        _ => return Err(NtStatus::NOT_SUPPORTED),
+    };
+    let value = get_int(fd, level, name).map_err(of_option)?.max(0) as u32;
+    Ok(OptionValue::Number(if row.values == Values::Bytes { value / 2 } else { value }))
 }
 
 /// Reads and clears the pending error of a socket. `None`: there is none.
@@ -192,16 +189,17 @@ mod tests {
     #[test]
     fn the_receive_buffer_reads_back_as_set() {
         let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        set(fd.as_fd(), Protocol::Tcp, TransportOption::Number(NumberOption::ReceiveBuffer, 40_000)).unwrap();
-        assert_eq!(number(fd.as_fd(), NumberOption::ReceiveBuffer), Ok(40_000));
+        set(fd.as_fd(), OptionName::ReceiveBuffer, &OptionValue::Number(40_000)).unwrap();
+        assert_eq!(value(fd.as_fd(), OptionName::ReceiveBuffer), Ok(OptionValue::Number(40_000)));
     }
 
     #[test]
     fn v6only_after_bind_is_a_state_error() {
         let fd = socket(AddressFamily::INET6, SocketType::STREAM, None).unwrap();
         prepare(fd.as_fd(), Family::V6, Protocol::Tcp).unwrap();
-        set(fd.as_fd(), Protocol::Tcp, TransportOption::V6Only(false)).unwrap();
+        set(fd.as_fd(), OptionName::V6Only, &OptionValue::Number(0)).unwrap();
         rustix::net::bind(&fd, &"[::]:0".parse::<std::net::SocketAddr>().unwrap()).unwrap();
-        assert_eq!(set(fd.as_fd(), Protocol::Tcp, TransportOption::V6Only(true)), Err(NtStatus::INVALID_DEVICE_STATE));
+        let late = set(fd.as_fd(), OptionName::V6Only, &OptionValue::Number(1));
+        assert_eq!(late, Err(NtStatus::INVALID_DEVICE_STATE));
     }
 }

@@ -22,7 +22,7 @@ fn out_of_descriptors(choice: Choice) {
     };
     let mut driver = transport.open_driver(0).unwrap();
     let listener = transport.create(Family::V4, Protocol::Tcp).unwrap();
-    let address = listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
     listener.listen().unwrap();
     let peer = TcpStream::connect(address).unwrap();
     driver.submit(Token(0), Operation::Attach(listener));

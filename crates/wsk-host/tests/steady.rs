@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 
+use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
 use wsk_core::transport::{Driver, Event, Family, Operation, Protocol, Report, SendId, Token, Transport};
 use wsk_host::{Choice, HostTransport};
@@ -74,7 +75,7 @@ fn allocations(mut round: impl FnMut()) -> u64 {
 fn echo_stream(choice: Choice) {
     let Some((transport, mut driver)) = open(choice) else { return };
     let listener = transport.create(Family::V4, Protocol::Tcp).unwrap();
-    let address = listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
     listener.listen().unwrap();
     driver.submit(Token(0), Operation::Attach(listener));
     driver.submit(Token(0), Operation::AcceptStart);
@@ -122,7 +123,7 @@ fn echo_stream(choice: Choice) {
 fn echo_datagrams(choice: Choice) {
     let Some((transport, mut driver)) = open(choice) else { return };
     let endpoint = transport.create(Family::V4, Protocol::Udp).unwrap();
-    let address = endpoint.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = endpoint.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
     driver.submit(Token(0), Operation::Attach(endpoint));
     driver.submit(Token(0), Operation::ReceiveFromStart);
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -138,9 +139,14 @@ fn echo_datagrams(choice: Choice) {
                 match event {
                     Event::Datagram(datagram) => {
                         let memory = Memory::Buffers(smallvec::smallvec![datagram.buffer]);
-                        driver.submit(token, Operation::SendTo { id: SendId(0), memory, remote: datagram.source });
+                        let (messages, control) = (smallvec::smallvec![memory], ControlData::default());
+                        let id = SendId(0);
+                        driver.submit(
+                            token,
+                            Operation::SendTo { id, messages, sent: 0, remote: datagram.source, control },
+                        );
                     }
-                    Event::SendToDone { result: Ok(100), .. } => sent += 1,
+                    Event::SendToDone { result: Ok(()), .. } => sent += 1,
                     event => panic!("{event:?}"),
                 }
             }

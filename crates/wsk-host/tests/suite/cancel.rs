@@ -4,7 +4,7 @@ use std::io::Write;
 
 use wsk_abi::NtStatus;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{Event, Hangup, Operation, SendId, StreamEnd};
+use wsk_core::transport::{Event, Hangup, Operation, StreamEnd};
 
 use crate::rig::Rig;
 
@@ -127,9 +127,8 @@ arms! {
         rig.submit(token, Operation::ReceiveFromStart);
         rig.submit(token, Operation::ReceiveFrom(Memory::Vec(vec![0; 10])));
         for n in 0..20 {
-            let memory = Memory::Vec(vec![n; 100]);
             let remote = peer.local_addr().unwrap();
-            rig.submit(token, Operation::SendTo { id: SendId(n.into()), memory, remote });
+            rig.submit(token, crate::rig::send_to(n.into(), Memory::Vec(vec![n; 100]), remote));
         }
         peer.send_to(b"x", address).unwrap();
         rig.detach(token, true);

@@ -4,8 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use wsk_abi::NtStatus;
 use wsk_abi::flags::ControlFlags;
+use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{Datagram, DatagramInfo, Event, Family, Operation, Protocol, SendId, Token, TransportOption};
+use wsk_core::option::{OptionName, OptionValue};
+use wsk_core::transport::{Datagram, DatagramInfo, Endpoint, Event, Family, Operation, Protocol, SendId, Token};
 
 use crate::rig::Rig;
 
@@ -27,12 +29,19 @@ fn receive_from(rig: &mut Rig, token: Token, room: usize) -> (Vec<u8>, Result<Da
     })
 }
 
-fn send_to(rig: &mut Rig, token: Token, memory: Memory, remote: SocketAddr) -> Result<usize, NtStatus> {
-    rig.submit(token, Operation::SendTo { id: SendId(7), memory, remote });
+fn send_to(rig: &mut Rig, token: Token, memory: Memory, remote: SocketAddr) -> Result<(), NtStatus> {
+    rig.submit(token, crate::rig::send_to(7, memory, remote));
     rig.wait(token, |event| match event {
-        Event::SendToDone { id: SendId(7), result, .. } => Ok(result),
+        Event::SendToDone { id: SendId(7), result, sent, .. } => {
+            assert_eq!(sent, usize::from(result.is_ok()));
+            Ok(result)
+        }
         event => Err(event),
     })
+}
+
+fn try_send_to(endpoint: &dyn Endpoint, memory: Memory, remote: SocketAddr) -> Result<usize, NtStatus> {
+    endpoint.try_send_to(&[memory], 0, remote, &ControlData::default())
 }
 
 arms! {
@@ -69,57 +78,56 @@ arms! {
             let data: Vec<u8> = (0..len).map(|n| (n * 31) as u8).collect();
             peer.send_to(&data, address).unwrap();
             let (bytes, result) = receive_from(&mut rig, token, LONGEST);
-            assert_eq!(result, Ok(DatagramInfo { len, source, flags: ControlFlags::empty() }));
+            assert_eq!(result, Ok(DatagramInfo { len, source, flags: ControlFlags::empty(), control: ControlData::default() }));
             assert!(bytes[..len] == data);
         }
         peer.send_to(b"0123456789", address).unwrap();
         peer.send_to(b"next", address).unwrap();
         let (bytes, result) = receive_from(&mut rig, token, 4);
-        assert_eq!(result, Ok(DatagramInfo { len: 4, source, flags: ControlFlags::TRUNC }));
+        assert_eq!(result, Ok(DatagramInfo { len: 4, source, flags: ControlFlags::TRUNC, control: ControlData::default() }));
         assert_eq!(bytes, b"0123");
         assert_eq!(receive_from(&mut rig, token, 4).0, b"next", "the rest is discarded");
         peer.send_to(b"gone", address).unwrap();
         let (_, result) = receive_from(&mut rig, token, 0);
-        assert_eq!(result, Ok(DatagramInfo { len: 0, source, flags: ControlFlags::TRUNC }));
+        assert_eq!(result, Ok(DatagramInfo { len: 0, source, flags: ControlFlags::TRUNC, control: ControlData::default() }));
     }
 
     fn sends_arrive_in_order(rig: Rig) {
         let (token, address, peer) = rig.datagram();
         let remote = peer.local_addr().unwrap();
         for n in 0..50u8 {
-            let memory = Memory::Vec(vec![n; 20]);
-            rig.submit(token, Operation::SendTo { id: SendId(n.into()), memory, remote });
+            rig.submit(token, crate::rig::send_to(n.into(), Memory::Vec(vec![n; 20]), remote));
         }
         for n in 0..50u8 {
             rig.wait(token, |event| match event {
-                Event::SendToDone { id, result: Ok(20), .. } if id.0 == u64::from(n) => Ok(()),
+                Event::SendToDone { id, sent: 1, result: Ok(()), .. } if id.0 == u64::from(n) => Ok(()),
                 event => Err(event),
             });
             let mut got = [0; 64];
             assert_eq!(peer.recv_from(&mut got).unwrap(), (20, address));
             assert_eq!(got[..20], [n; 20]);
         }
-        assert_eq!(send_to(&mut rig, token, Memory::None, remote), Ok(0));
+        assert_eq!(send_to(&mut rig, token, Memory::None, remote), Ok(()));
         assert_eq!(peer.recv_from(&mut [0; 4]).unwrap().0, 0);
-        assert_eq!(send_to(&mut rig, token, Memory::Vec(vec![0; LONGEST]), remote), Ok(LONGEST));
+        assert_eq!(send_to(&mut rig, token, Memory::Vec(vec![0; LONGEST]), remote), Ok(()));
         assert_eq!(peer.recv_from(&mut vec![0; LONGEST]).unwrap().0, LONGEST);
     }
 
     fn bad_sends_fail_alone(rig: Rig) {
         let endpoint = rig.create(Family::V4, Protocol::Udp);
-        endpoint.bind("0.0.0.0:0".parse().unwrap()).unwrap();
+        endpoint.bind("0.0.0.0:0".parse().unwrap(), false).unwrap();
         let token = rig.attach(&endpoint);
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         let remote = peer.local_addr().unwrap();
         let too_long = || Memory::Vec(vec![0; LONGEST + 1]);
         assert_eq!(send_to(&mut rig, token, too_long(), remote), Err(NtStatus::INVALID_BUFFER_SIZE));
-        assert_eq!(endpoint.try_send_to(&too_long(), remote), Err(NtStatus::INVALID_BUFFER_SIZE));
+        assert_eq!(try_send_to(&*endpoint, too_long(), remote), Err(NtStatus::INVALID_BUFFER_SIZE));
         let broadcast: SocketAddr = "127.255.255.255:9".parse().unwrap();
         assert_eq!(send_to(&mut rig, token, Memory::Static(b"x"), broadcast), Err(NtStatus::ACCESS_DENIED));
-        assert_eq!(endpoint.try_send_to(&Memory::Static(b"x"), broadcast), Err(NtStatus::ACCESS_DENIED));
+        assert_eq!(try_send_to(&*endpoint, Memory::Static(b"x"), broadcast), Err(NtStatus::ACCESS_DENIED));
         let v6 = "[::1]:9".parse().unwrap();
         assert_eq!(send_to(&mut rig, token, Memory::Static(b"x"), v6), Err(NtStatus::INVALID_PARAMETER));
-        assert_eq!(endpoint.try_send_to(&Memory::Static(b"fine"), remote), Ok(Some(4)));
+        assert_eq!(try_send_to(&*endpoint, Memory::Static(b"fine"), remote), Ok(1));
         assert_eq!(peer.recv_from(&mut [0; 8]).unwrap().0, 4);
     }
 
@@ -129,7 +137,7 @@ arms! {
         let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         rig.submit(token, Operation::ReceiveFromStart);
         for _ in 0..3 {
-            assert_eq!(send_to(&mut rig, token, Memory::Static(b"anyone?"), nobody), Ok(7));
+            assert_eq!(send_to(&mut rig, token, Memory::Static(b"anyone?"), nobody), Ok(()));
         }
         peer.send_to(b"me", address).unwrap();
         assert_eq!(datagram(&mut rig, token).buffer.bytes(), b"me");
@@ -137,7 +145,7 @@ arms! {
 
     fn broadcast_and_multicast_are_flagged(rig: Rig) {
         let endpoint = rig.create(Family::V4, Protocol::Udp);
-        let port = endpoint.bind("0.0.0.0:0".parse().unwrap()).unwrap().port();
+        let port = endpoint.bind("0.0.0.0:0".parse().unwrap(), false).unwrap().port();
         let token = rig.attach(&endpoint);
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         peer.set_broadcast(true).unwrap();
@@ -165,9 +173,9 @@ arms! {
 
     fn a_dual_mode_endpoint_speaks_mapped_addresses(rig: Rig) {
         let endpoint = rig.create(Family::V6, Protocol::Udp);
-        endpoint.set_option(TransportOption::V6Only(false)).unwrap();
-        endpoint.set_option(TransportOption::Broadcast(true)).unwrap();
-        let port = endpoint.bind("[::]:0".parse().unwrap()).unwrap().port();
+        endpoint.set_option(OptionName::V6Only, &OptionValue::Number(0)).unwrap();
+        endpoint.set_option(OptionName::Broadcast, &OptionValue::Number(1)).unwrap();
+        let port = endpoint.bind("[::]:0".parse().unwrap(), false).unwrap().port();
         let token = rig.attach(&endpoint);
         rig.submit(token, Operation::ReceiveFromStart);
         let (v4, v6) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("[::1]:0").unwrap());
@@ -181,11 +189,11 @@ arms! {
         assert_eq!((got.source, got.flags), (mapped, ControlFlags::BCAST));
         v6.send_to(b"six", ("::1", port)).unwrap();
         assert_eq!(datagram(&mut rig, token).source, v6.local_addr().unwrap());
-        assert_eq!(send_to(&mut rig, token, Memory::Static(b"back"), mapped), Ok(4));
+        assert_eq!(send_to(&mut rig, token, Memory::Static(b"back"), mapped), Ok(()));
         assert_eq!(v4.recv_from(&mut [0; 8]).unwrap().0, 4);
         let other = rig.create(Family::V6, Protocol::Udp);
         assert_eq!(
-            other.try_send_to(&Memory::Static(b"x"), mapped),
+            try_send_to(&*other, Memory::Static(b"x"), mapped),
             Err(NtStatus::INVALID_ADDRESS_COMPONENT),
             "IPv6 only (C-41)"
         );

@@ -2,6 +2,8 @@
 //!
 //! Every test runs on every arm. An io_uring that is missing fails its arms unless `WSK_TEST_ALLOW_NO_URING` is set.
 
+#![allow(clippy::result_large_err)] // an event goes back into the backlog as it is
+
 mod rig;
 
 /// Declares tests that run on every arm.

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{Driver, Endpoint, Event, Family, Incoming, Operation, Protocol, Report, Token, Transport};
+use wsk_core::transport::{
+    Driver, Endpoint, Event, Family, Incoming, Operation, Protocol, Report, SendId, Token, Transport,
+};
 use wsk_host::{Choice, Config, HostTransport, Switches};
 
 /// A variant of the transport that the suite runs on.
@@ -150,7 +153,7 @@ impl Rig {
     /// A listening endpoint at a port of the host's choice, attached and accepting.
     pub(crate) fn listener(&mut self) -> (Token, SocketAddr) {
         let endpoint = self.create(Family::V4, Protocol::Tcp);
-        let address = endpoint.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = endpoint.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
         endpoint.listen().unwrap();
         let token = self.attach(&endpoint);
         self.submit(token, Operation::AcceptStart);
@@ -178,7 +181,7 @@ impl Rig {
     /// A bound datagram endpoint, attached, and a plain socket.
     pub(crate) fn datagram(&mut self) -> (Token, SocketAddr, UdpSocket) {
         let endpoint = self.create(Family::V4, Protocol::Udp);
-        let address = endpoint.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = endpoint.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
         (self.attach(&endpoint), address, UdpSocket::bind("127.0.0.1:0").unwrap())
     }
 
@@ -229,6 +232,17 @@ impl Drop for Rig {
     }
 }
 
+/// A connect with nothing to send at once.
+pub(crate) fn connect(remote: SocketAddr) -> Operation {
+    Operation::Connect { remote, first: Memory::None }
+}
+
+/// One datagram to send.
+pub(crate) fn send_to(id: u64, memory: Memory, remote: SocketAddr) -> Operation {
+    let messages = smallvec::smallvec![memory];
+    Operation::SendTo { id: SendId(id), messages, sent: 0, remote, control: ControlData::default() }
+}
+
 /// A listener whose queue is full: further connects hang.
 pub(crate) fn full_listener() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -251,7 +265,7 @@ fn kind_of_operation(operation: &Operation) -> Option<&'static str> {
     Some(match operation {
         Operation::AcceptStart => "accept",
         Operation::WatchIncoming(..) => "incoming",
-        Operation::Connect(_) => "connect",
+        Operation::Connect { .. } => "connect",
         Operation::ReceiveStart => "stream",
         Operation::Receive { .. } => "receive",
         Operation::Send { .. } => "send",
@@ -268,7 +282,7 @@ fn kind_of_event(event: &Event) -> Option<&'static str> {
     Some(match event {
         Event::AcceptStopped(_) => "accept",
         Event::IncomingEnded { .. } => "incoming",
-        Event::Connected(_) => "connect",
+        Event::Connected { .. } => "connect",
         Event::ReceiveStopped(_) => "stream",
         Event::ReceiveDone { .. } => "receive",
         Event::SendDone { .. } => "send",
@@ -277,7 +291,7 @@ fn kind_of_event(event: &Event) -> Option<&'static str> {
         Event::DatagramsStopped(_) => "datagrams",
         Event::ReceiveFromDone { .. } => "receive from",
         Event::SendToDone { .. } => "send to",
-        Event::Accepted(_) | Event::Received { .. } | Event::Datagram(_) | Event::Detached => {
+        Event::Accepted(_) | Event::Received { .. } | Event::Datagram(_) | Event::Unreachable(_) | Event::Detached => {
             return None;
         }
     })

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 
 use wsk_abi::NtStatus;
 use wsk_core::memory::Memory;
-use wsk_core::option::NumberOption;
-use wsk_core::transport::{Event, Family, Hangup, Operation, Protocol, StreamEnd, Token, TransportOption};
+use wsk_core::option::{OptionName, OptionValue};
+use wsk_core::transport::{Event, Family, Hangup, Operation, Protocol, StreamEnd, Token};
 
 use crate::rig::{Rig, reset};
 
@@ -369,8 +369,8 @@ arms! {
 
     fn a_dual_mode_listener_serves_both_families(rig: Rig) {
         let endpoint = rig.create(Family::V6, Protocol::Tcp);
-        endpoint.set_option(TransportOption::V6Only(false)).unwrap();
-        let address = endpoint.bind("[::]:0".parse().unwrap()).unwrap();
+        endpoint.set_option(OptionName::V6Only, &OptionValue::Number(0)).unwrap();
+        let address = endpoint.bind("[::]:0".parse().unwrap(), false).unwrap();
         assert!((49152..=65535).contains(&address.port()), "{address}");
         endpoint.listen().unwrap();
         let listener = rig.attach(&endpoint);
@@ -386,13 +386,12 @@ arms! {
 
     fn options_and_figures(rig: Rig) {
         let (token, endpoint, _peer) = rig.pair();
-        assert_eq!(endpoint.set_option(TransportOption::KeepAlive(true)), Ok(()));
-        assert_eq!(endpoint.set_option(TransportOption::Number(NumberOption::ReceiveBuffer, 50_000)), Ok(()));
-        assert_eq!(endpoint.option(NumberOption::ReceiveBuffer), Ok(50_000));
-        assert_eq!(endpoint.set_option(TransportOption::Number(NumberOption::KeepIdle, 77)), Ok(()));
-        assert_eq!(endpoint.option(NumberOption::KeepIdle), Ok(77));
-        assert_eq!(endpoint.option(NumberOption::HopLimit6), Err(NtStatus::INVALID_PARAMETER));
-        assert_eq!(endpoint.set_option(TransportOption::Broadcast(true)), Err(NtStatus::NOT_SUPPORTED));
+        assert_eq!(endpoint.set_option(OptionName::KeepAlive, &OptionValue::Number(1)), Ok(()));
+        assert_eq!(endpoint.set_option(OptionName::ReceiveBuffer, &OptionValue::Number(50_000)), Ok(()));
+        assert_eq!(endpoint.option(OptionName::ReceiveBuffer), Ok(OptionValue::Number(50_000)));
+        assert_eq!(endpoint.set_option(OptionName::KeepIdle, &OptionValue::Number(77)), Ok(()));
+        assert_eq!(endpoint.option(OptionName::KeepIdle), Ok(OptionValue::Number(77)));
+        assert_eq!(endpoint.option(OptionName::HopLimit6), Err(NtStatus::INVALID_PARAMETER));
         assert!(endpoint.ideal_send_backlog() >= 64 * 1024);
         rig.detach(token, true);
         assert_eq!(endpoint.try_send(&Memory::Static(b"x"), 0), Err(NtStatus::FILE_FORCED_CLOSED));

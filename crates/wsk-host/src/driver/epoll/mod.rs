@@ -19,7 +19,7 @@ use wsk_abi::status::NtStatus;
 use wsk_core::memory::Memory;
 use wsk_core::transport::{Doorbell, Driver, Event, IncomingId, Operation, Report, Token};
 
-use socket::{Connecting, Sending, Shutting, Socket};
+use socket::{Connect, Connecting, Sending, SendingTo, Shutting, Socket};
 
 use crate::background::Background;
 use crate::bell::Bell;
@@ -225,7 +225,7 @@ impl EpollDriver {
         }
         let busy = match operation {
             Operation::AcceptStart => socket.accept,
-            Operation::Connect(_) => socket.connect.is_some(),
+            Operation::Connect { .. } => socket.connect.is_some(),
             Operation::ReceiveStart => socket.stream,
             Operation::Receive { .. } => socket.receive.is_some(),
             Operation::Send { .. } => socket.send.is_some(),
@@ -242,7 +242,9 @@ impl EpollDriver {
         let socket = self.sockets.get_mut(token).expect("admitted");
         match operation {
             Operation::AcceptStart => socket.accept = true,
-            Operation::Connect(remote) => socket.connect = Some(Connecting::Wanted(remote)),
+            Operation::Connect { remote, first } => {
+                socket.connect = Some(Connect { state: Connecting::Wanted(remote), first })
+            }
             Operation::ReceiveStart => socket.stream = true,
             Operation::Receive { memory, offset } => socket.receive = Some((memory, offset)),
             Operation::Send { parts, offset } => {
@@ -253,7 +255,9 @@ impl EpollDriver {
             Operation::Shutdown => socket.shutdown = Some(Shutting::Wanted),
             Operation::ReceiveFromStart => socket.datagrams = true,
             Operation::ReceiveFrom(memory) => socket.receive_from = Some(memory),
-            Operation::SendTo { id, memory, remote } => socket.sends_to.push_back((id, memory, remote)),
+            Operation::SendTo { id, messages, sent, remote, control } => {
+                socket.sends_to.push_back(SendingTo { id, messages, sent, remote, control });
+            }
             Operation::WatchIncoming(id, endpoint) => {
                 return self.watch_incoming(token, id, own(endpoint));
             }
@@ -292,7 +296,10 @@ impl EpollDriver {
         let mut socket = self.sockets.remove(token).expect("found above");
         let events = [
             socket.take_accept(),
-            socket.connect.take().map(|_| Event::Connected(Err(NtStatus::CANCELLED))),
+            socket
+                .connect
+                .take()
+                .map(|Connect { first, .. }| Event::Connected { result: Err(NtStatus::CANCELLED), first }),
             socket.take_stream(),
             socket.take_receive(),
             socket.take_send(),
@@ -302,10 +309,8 @@ impl EpollDriver {
             socket.take_receive_from(),
         ];
         self.ready.extend(events.into_iter().flatten().map(|event| Report { token, event }));
-        for (id, memory, _) in socket.sends_to.drain(..) {
-            self.ready
-                .push(Report { token, event: Event::SendToDone { id, memory, result: Err(NtStatus::CANCELLED) } });
-        }
+        let sends = socket.sends_to.drain(..).map(|send| send.done(Err(NtStatus::CANCELLED)));
+        self.ready.extend(sends.map(|event| Report { token, event }));
         self.kit.stats.add(1);
         let _ = socket.endpoint.with_fd(|fd| {
             let _ = epoll::delete(&self.epoll, fd);

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use wsk_abi::status::NtStatus;
+use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{Event, Gather, Hangup, IncomingId, SendId, StreamEnd};
+use wsk_core::transport::{Event, Gather, Hangup, IncomingId, Messages, SendId, StreamEnd};
 
 use super::{WatchKey, step};
 use crate::endpoint::HostEndpoint;
@@ -16,6 +17,29 @@ use crate::endpoint::HostEndpoint;
 pub(super) enum Connecting {
     Wanted(SocketAddr),
     Started,
+}
+
+/// A connect, and what goes with it.
+pub(super) struct Connect {
+    pub(super) state: Connecting,
+    pub(super) first: Memory,
+}
+
+/// Datagrams on their way.
+pub(super) struct SendingTo {
+    pub(super) id: SendId,
+    pub(super) messages: Messages,
+    pub(super) sent: usize,
+    pub(super) remote: SocketAddr,
+    pub(super) control: ControlData,
+}
+
+impl SendingTo {
+    /// Its end.
+    pub(super) fn done(self, result: Result<(), NtStatus>) -> Event {
+        let Self { id, messages, sent, .. } = self;
+        Event::SendToDone { id, messages, sent, result }
+    }
 }
 
 /// A shutdown on its way.
@@ -48,7 +72,7 @@ pub(super) struct Socket {
     pub(super) queued: bool,
     pub(super) starving: bool,
     pub(super) accept: bool,
-    pub(super) connect: Option<Connecting>,
+    pub(super) connect: Option<Connect>,
     pub(super) stream: bool,
     pub(super) receive: Option<(Memory, usize)>,
     pub(super) send: Option<Sending>,
@@ -56,7 +80,7 @@ pub(super) struct Socket {
     pub(super) shutdown: Option<Shutting>,
     pub(super) datagrams: bool,
     pub(super) receive_from: Option<Memory>,
-    pub(super) sends_to: VecDeque<(SendId, Memory, SocketAddr)>,
+    pub(super) sends_to: VecDeque<SendingTo>,
     pub(super) watches: Vec<(IncomingId, WatchKey)>,
 }
 
@@ -67,13 +91,15 @@ impl Socket {
     }
 
     pub(super) fn take_connect(&mut self) -> Option<Event> {
-        Some(Event::Connected(match self.connect.take()? {
+        let Connect { state, first } = self.connect.take()?;
+        let result = match state {
             Connecting::Wanted(_) => Err(NtStatus::CANCELLED),
             Connecting::Started => step::connect_outcome(self).unwrap_or_else(|| {
                 self.endpoint.undo_connect();
                 Err(NtStatus::CANCELLED)
             }),
-        }))
+        };
+        Some(Event::Connected { result: result.map(|()| 0), first })
     }
 
     pub(super) fn take_stream(&mut self) -> Option<Event> {

@@ -5,10 +5,11 @@
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SocketFlags};
 use wsk_abi::status::NtStatus;
+use wsk_core::control_data::ControlData;
 use wsk_core::transport::{Datagram, DatagramInfo, Endpoint, Event, Report, StreamEnd, Token};
 
 use super::Kit;
-use super::socket::{Connecting, Sending, Shutting, Socket};
+use super::socket::{Connecting, Sending, SendingTo, Shutting, Socket};
 use crate::driver::incoming;
 use crate::endpoint::FinState;
 use crate::{errno, message, sockopt};
@@ -68,18 +69,18 @@ fn ran_dry(socket: &mut Socket) {
 }
 
 fn connect(socket: &mut Socket, kit: &Kit, report: &mut impl FnMut(Event)) {
-    let outcome = match socket.connect.expect("checked by the caller") {
+    let outcome = match socket.connect.as_ref().expect("checked by the caller").state {
         Connecting::Started => connect_outcome(socket),
         Connecting::Wanted(remote) => {
-            socket.connect = Some(Connecting::Started);
+            socket.connect.as_mut().expect("checked by the caller").state = Connecting::Started;
             // What was said of the unconnected socket says nothing of the connection.
             (socket.readable, socket.writable, socket.gone, socket.error) = (false, false, false, false);
             start_connect(socket, kit, remote)
         }
     };
     if let Some(result) = outcome {
-        socket.connect = None;
-        report(Event::Connected(result));
+        let first = socket.connect.take().expect("checked by the caller").first;
+        report(Event::Connected { result: result.map(|()| 0), first });
     }
 }
 
@@ -243,7 +244,7 @@ fn receive_datagrams(token: Token, socket: &mut Socket, kit: &mut Kit, report: &
                 match kit.header.received() {
                     Some((source, flags)) => {
                         let buffer = kit.datagrams.pool.lend(lease, 0, len);
-                        report(Event::Datagram(Datagram { buffer, source, flags }));
+                        report(Event::Datagram(Datagram { buffer, source, flags, control: ControlData::default() }));
                     }
                     None => kit.datagrams.free.push(lease),
                 }
@@ -281,7 +282,7 @@ fn receive_from(socket: &mut Socket, kit: &mut Kit, report: &mut impl FnMut(Even
         let header = &mut kit.header;
         let result = match socket.endpoint.with_fd(|fd| Ok(message::receive(fd, header))) {
             Ok(Ok(len)) => match kit.header.received() {
-                Some((source, flags)) => Ok(DatagramInfo { len, source, flags }),
+                Some((source, flags)) => Ok(DatagramInfo { len, source, flags, control: ControlData::default() }),
                 None => Err(NtStatus::UNSUCCESSFUL),
             },
             Ok(Err(errno)) if !errno::ends_datagrams(errno) => {
@@ -343,19 +344,23 @@ fn send_to(socket: &mut Socket, report: &mut impl FnMut(Event)) {
     let mut left = SENDS;
     while socket.writable && left > 0 {
         left -= 1;
-        let Some((id, memory, remote)) = socket.sends_to.pop_front() else {
+        let Some(mut send) = socket.sends_to.pop_front() else {
             return;
         };
-        let result = match socket.endpoint.try_send_to(&memory, remote) {
-            Ok(Some(n)) => Ok(n),
-            Ok(None) => {
-                socket.writable = false;
-                socket.sends_to.push_front((id, memory, remote));
-                return;
+        let SendingTo { messages, sent, remote, control, .. } = &mut send;
+        let result = match socket.endpoint.try_send_to(messages, *sent, *remote, control) {
+            Ok(n) => {
+                *sent = n;
+                if n < messages.len() {
+                    socket.writable = false;
+                    socket.sends_to.push_front(send);
+                    return;
+                }
+                Ok(())
             }
             Err(status) => Err(status),
         };
-        report(Event::SendToDone { id, memory, result });
+        report(send.done(result));
     }
 }
 

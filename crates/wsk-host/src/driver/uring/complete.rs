@@ -7,6 +7,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use io_uring::cqueue;
 use wsk_abi::flags::ControlFlags;
 use wsk_abi::status::NtStatus;
+use wsk_core::control_data::ControlData;
 use wsk_core::transport::{Datagram, DatagramInfo, Event, Hangup, Report, StreamEnd};
 
 use super::op::Work;
@@ -93,12 +94,12 @@ impl UringDriver {
                 _ => Next::Again, // an ICMP error of an earlier send (F-199)
             },
             Work::SendTo { .. } => match result {
-                n if n >= 0 => Next::End(End::Done(n as usize)),
+                n if n >= 0 => self.on_sent_to(key),
                 e if -e == libc::ECONNREFUSED && !op.stop => Next::Again,
                 e => self.on_error(key, -e),
             },
             Work::Accept => self.on_accept(key, result, more, reports),
-            Work::Connect => match result {
+            Work::Connect { .. } => match result {
                 n if n >= 0 => Next::End(End::Done(0)),
                 e if -e == libc::EISCONN => Next::End(End::Done(0)),
                 e => self.on_error(key, -e),
@@ -176,6 +177,19 @@ impl UringDriver {
         }
     }
 
+    fn on_sent_to(&mut self, key: OpKey) -> Next {
+        let op = &mut self.ops[key];
+        let Work::SendTo { messages, sent, .. } = &mut op.work else { unreachable!("checked by the caller") };
+        *sent += 1;
+        if *sent >= messages.len() {
+            Next::End(End::Done(*sent))
+        } else if op.stop {
+            Next::End(End::Stopped)
+        } else {
+            Next::Again
+        }
+    }
+
     fn on_accept(&mut self, key: OpKey, result: i32, more: bool, reports: &mut Vec<Report>) -> Next {
         let op = &self.ops[key];
         if result >= 0 {
@@ -222,7 +236,10 @@ impl UringDriver {
             match parse(lease.space(), result) {
                 Some((source, flags, len)) => {
                     let buffer = self.datagrams.lend(lease, PAYLOAD, len);
-                    reports.push(Report { token, event: Event::Datagram(Datagram { buffer, source, flags }) });
+                    reports.push(Report {
+                        token,
+                        event: Event::Datagram(Datagram { buffer, source, flags, control: ControlData::default() }),
+                    });
                 }
                 None => self.datagrams.put(lease),
             }
@@ -351,30 +368,30 @@ impl UringDriver {
                     End::Done(len) => header
                         .as_mut()
                         .and_then(|header| header.received())
-                        .map(|(source, flags)| DatagramInfo { len, source, flags })
+                        .map(|(source, flags)| DatagramInfo { len, source, flags, control: ControlData::default() })
                         .ok_or(NtStatus::UNSUCCESSFUL),
                     End::Errno(errno) => Err(errno::status(errno)),
                     _ => Err(NtStatus::CANCELLED),
                 };
                 Some(Event::ReceiveFromDone { memory, result })
             }
-            Work::SendTo { id, memory } => {
+            Work::SendTo { id, messages, sent, .. } => {
                 let result = match end {
-                    End::Done(n) => Ok(n),
+                    End::Done(_) => Ok(()),
                     End::Errno(errno) => Err(errno::on_send(errno)),
                     _ => Err(NtStatus::CANCELLED),
                 };
-                Some(Event::SendToDone { id, memory, result })
+                Some(Event::SendToDone { id, messages, sent, result })
             }
             Work::Accept => Some(Event::AcceptStopped(match end {
                 End::Errno(errno) => Err(errno::status(errno)),
                 _ => Ok(()),
             })),
-            Work::Connect => {
+            Work::Connect { first } => {
                 let result = match end {
                     End::Done(_) => {
                         endpoint.on_connected();
-                        Ok(())
+                        Ok(0)
                     }
                     End::Errno(errno) => Err(errno::on_connect(errno)),
                     _ => Err(NtStatus::CANCELLED),
@@ -382,7 +399,7 @@ impl UringDriver {
                 if result.is_err() {
                     endpoint.undo_connect();
                 }
-                Some(Event::Connected(result))
+                Some(Event::Connected { result, first })
             }
             Work::Watch => Some(Event::Hangup(match end {
                 End::Saw(seen) => seen,

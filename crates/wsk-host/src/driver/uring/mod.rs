@@ -16,7 +16,7 @@ use io_uring::{cqueue, opcode, squeue, types};
 use slotmap::{Key, KeyData, SlotMap};
 use wsk_abi::status::NtStatus;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{Doorbell, Driver, Event, Gather, IncomingId, Operation, Report, SendId, Token};
+use wsk_core::transport::{Doorbell, Driver, Event, Gather, IncomingId, Operation, Report, Token};
 
 use op::{KINDS, Kind, Op, Socket, Work};
 pub(crate) use ring::{BufferRing, Flavour, Ring};
@@ -220,7 +220,7 @@ impl UringDriver {
         }
         let kind = match operation {
             Operation::AcceptStart => Kind::Accept,
-            Operation::Connect(_) => Kind::Connect,
+            Operation::Connect { .. } => Kind::Connect,
             Operation::ReceiveStart => Kind::Stream,
             Operation::Receive { .. } => Kind::Receive,
             Operation::Send { .. } => Kind::Send,
@@ -236,15 +236,15 @@ impl UringDriver {
         Ok(socket.fd)
     }
 
-    fn connect(&mut self, token: Token, fd: RawFd, remote: SocketAddr) {
+    fn connect(&mut self, token: Token, fd: RawFd, remote: SocketAddr, first: Memory) {
         let endpoint = &self.sockets.get(token).expect("admitted").endpoint;
         match endpoint.failure().map_or_else(|| endpoint.destination(remote), Err) {
             Ok(remote) => {
                 let mut header = self.header();
                 header.for_connect(&remote);
-                self.start(token, fd, Some(header), Work::Connect);
+                self.start(token, fd, Some(header), Work::Connect { first });
             }
-            Err(status) => self.ready.push(Report { token, event: Event::Connected(Err(status)) }),
+            Err(status) => self.ready.push(Report { token, event: Event::Connected { result: Err(status), first } }),
         }
     }
 
@@ -257,18 +257,19 @@ impl UringDriver {
         }
     }
 
-    fn send_to(&mut self, token: Token, fd: RawFd, id: SendId, memory: Memory, remote: SocketAddr) {
+    fn send_to(&mut self, token: Token, fd: RawFd, operation: Operation) {
+        let Operation::SendTo { id, messages, sent, remote, .. } = operation else {
+            unreachable!("checked by the caller")
+        };
         let endpoint = &self.sockets.get(token).expect("admitted").endpoint;
-        match endpoint.destination(remote) {
-            Ok(remote) => {
-                let mut header = self.header();
-                header.for_send_to(&memory, &remote);
-                self.start(token, fd, Some(header), Work::SendTo { id, memory });
+        let result = match endpoint.destination(remote) {
+            Ok(remote) if sent < messages.len() => {
+                let header = self.header();
+                return self.start(token, fd, Some(header), Work::SendTo { id, messages, sent, remote });
             }
-            Err(status) => {
-                self.ready.push(Report { token, event: Event::SendToDone { id, memory, result: Err(status) } });
-            }
-        }
+            other => other.map(drop),
+        };
+        self.ready.push(Report { token, event: Event::SendToDone { id, messages, sent, result } });
     }
 
     fn shut_down(&mut self, token: Token, fd: RawFd) {
@@ -303,7 +304,7 @@ impl UringDriver {
                 let fd = endpoint.raw_fd().unwrap_or(-1);
                 self.start(token, fd, None, Work::WatchIncoming { id, endpoint });
             }
-            Operation::Connect(remote) => self.connect(token, fd, remote),
+            Operation::Connect { remote, first } => self.connect(token, fd, remote, first),
             Operation::ReceiveStart => self.start(token, fd, None, Work::Stream),
             Operation::Receive { memory, offset } => self.start(token, fd, None, Work::Receive { memory, offset }),
             Operation::Send { parts, offset } => self.send(token, fd, parts, offset),
@@ -318,7 +319,7 @@ impl UringDriver {
                 let header = self.header();
                 self.start(token, fd, Some(header), Work::ReceiveFrom { memory });
             }
-            Operation::SendTo { id, memory, remote } => self.send_to(token, fd, id, memory, remote),
+            Operation::SendTo { .. } => self.send_to(token, fd, operation),
             _ => unreachable!("submit takes care of the rest"),
         }
     }

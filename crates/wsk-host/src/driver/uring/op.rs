@@ -1,5 +1,6 @@
 //! Operations in flight: what they do, the memory they hold, and how each is told to the kernel.
 
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use io_uring::opcode;
 use io_uring::types::Fd;
 use slotmap::Key;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{Gather, IncomingId, SendId, Token};
+use wsk_core::transport::{Gather, IncomingId, Messages, SendId, Token};
 
 use super::{OpKey, UringDriver};
 use crate::endpoint::HostEndpoint;
@@ -33,7 +34,7 @@ pub(super) const KINDS: usize = 9;
 pub(super) enum Work {
     Accept,
     WatchIncoming { id: IncomingId, endpoint: Arc<HostEndpoint> },
-    Connect,
+    Connect { first: Memory },
     Stream,
     Receive { memory: Memory, offset: usize },
     Send { parts: Gather, sent: usize, total: usize },
@@ -41,14 +42,14 @@ pub(super) enum Work {
     Shutdown { reported: bool },
     Datagrams,
     ReceiveFrom { memory: Memory },
-    SendTo { id: SendId, memory: Memory },
+    SendTo { id: SendId, messages: Messages, sent: usize, remote: SocketAddr },
 }
 
 impl Work {
     pub(super) fn kind(&self) -> Option<Kind> {
         Some(match self {
             Work::Accept => Kind::Accept,
-            Work::Connect => Kind::Connect,
+            Work::Connect { .. } => Kind::Connect,
             Work::Stream => Kind::Stream,
             Work::Receive { .. } => Kind::Receive,
             Work::Send { .. } => Kind::Send,
@@ -96,7 +97,7 @@ impl UringDriver {
             Work::WatchIncoming { .. } | Work::Watch => {
                 opcode::PollAdd::new(fd, (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32).build()
             }
-            Work::Connect => {
+            Work::Connect { .. } => {
                 let (name, len) = header.as_ref().expect("a connect has a header").name();
                 opcode::Connect::new(fd, name.cast(), len).build()
             }
@@ -131,8 +132,9 @@ impl UringDriver {
                 header.for_receive_from(memory);
                 opcode::RecvMsg::new(fd, header.message_mut()).build()
             }
-            Work::SendTo { .. } => {
-                let header = header.as_ref().expect("a datagram has a header");
+            Work::SendTo { messages, sent, remote, .. } => {
+                let header = header.as_mut().expect("a datagram has a header");
+                header.for_send_to(&messages[*sent], remote);
                 opcode::SendMsg::new(fd, header.message()).flags(libc::MSG_NOSIGNAL as u32).build()
             }
         };
