@@ -21,4 +21,5 @@ pub mod request;
 pub mod security;
 pub mod sharing;
 pub mod socket;
+pub mod tdi;
 pub mod transport;

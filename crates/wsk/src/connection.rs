@@ -6,7 +6,6 @@ use wsk_abi::flags::{DisconnectFlags, EventMask, ReceiveFlags, SendFlags};
 use wsk_abi::status::NtStatus;
 use wsk_core::effect::InspectId;
 use wsk_core::memory::Memory;
-use wsk_core::transport::TransportOption;
 
 use crate::error::Error;
 use crate::handle::{address, bind, refuse, socket_handle};
@@ -127,24 +126,6 @@ impl ConnectionSocket {
     pub fn inspect_id(&self) -> Result<InspectId, Error> {
         let id = self.socket.decide(None, |machine, _| machine.connection().map(|c| c.inspect_id())).0;
         Ok(id.unwrap_or(Err(NtStatus::INVALID_DEVICE_REQUEST))?)
-    }
-
-    /// IPV6_V6ONLY, before bind; `false` makes it dual-mode (C-40).
-    ///
-    /// # Errors
-    /// INVALID_PARAMETER on an IPv4 socket, INVALID_DEVICE_STATE once bound.
-    pub fn set_v6_only(&self, on: bool) -> Result<(), Error> {
-        let set = self.socket.decide(None, |machine, _| machine.connection().map(|c| c.set_v6_only(on))).0;
-        set.unwrap_or(Err(NtStatus::INVALID_DEVICE_STATE))?;
-        Ok(self.socket.endpoint.set_option(TransportOption::V6Only(on))?)
-    }
-
-    /// SO_KEEPALIVE.
-    ///
-    /// # Errors
-    /// The transport's.
-    pub fn set_keep_alive(&self, on: bool) -> Result<(), Error> {
-        Ok(self.socket.endpoint.set_option(TransportOption::KeepAlive(on))?)
     }
 
     /// SIO_WSK_QUERY_IDEAL_SEND_BACKLOG: bytes worth keeping outstanding (E-104).

@@ -327,7 +327,7 @@ impl DatagramSocket {
     }
 
     /// Where a datagram without an address goes: of the two, the one set last; if that was cleared, the other (F-190).
-    fn default_destination(&self) -> Option<SocketAddr> {
+    pub fn default_destination(&self) -> Option<SocketAddr> {
         if self.remote_is_newer { self.remote.or(self.send_to) } else { self.send_to.or(self.remote) }
     }
 

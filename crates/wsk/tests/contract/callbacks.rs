@@ -56,7 +56,7 @@ fn e3_waiting_is_refused_in_every_callback(arm: Arm) {
         InspectAction::Accept
     });
     let listener = world.client.listen_socket(Family::V4, Some(Arc::new(acceptor))).unwrap();
-    listener.set_conditional_accept(true).unwrap();
+    listener.set(wsk::option::ConditionalAccept(true)).unwrap();
     listener.bind(v4()).ok();
     listener.enable(EventMask::ACCEPT | EventMask::RECEIVE | EventMask::DISCONNECT).unwrap();
     let expect = |what| assert_eq!(outcome.recv_timeout(PATIENCE).unwrap(), (what, NtStatus::POSSIBLE_DEADLOCK));
@@ -149,7 +149,7 @@ fn promise5_any_function_in_any_callback(arm: Arm) {
         socket.receive(vec![0; 8]).cancel();
         let _ = (socket.local_address().unwrap(), socket.remote_address().unwrap(), socket.requests_queued());
         let _ = (socket.receive_backlog(), socket.ideal_send_backlog(), socket.inspect_id().is_err());
-        socket.set_keep_alive(true).unwrap();
+        socket.set(wsk::option::KeepAlive(true)).unwrap();
         socket.enable(EventMask::DISCONNECT | EventMask::RECEIVE).unwrap();
         let status = socket.disable_without_request(EventMask::DISCONNECT);
         socket.connect(v4()).detach();

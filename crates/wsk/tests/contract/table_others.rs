@@ -62,7 +62,7 @@ fn f241_listen(arm: Arm) {
             let make = || {
                 let acceptor = Arc::new(Acceptor::new(None).0);
                 let listener = world.client.listen_socket(Family::V4, Some(acceptor)).unwrap();
-                listener.set_conditional_accept(conditional).unwrap();
+                listener.set(wsk::option::ConditionalAccept(conditional)).unwrap();
                 if state != "Created" {
                     listener.bind(v4()).ok();
                 }
@@ -211,7 +211,7 @@ fn f244_stream_listening(arm: Arm) {
         ("GetLocalAddress", status_of(stream.local_address()), OK),
         ("Enable AcceptEvent", status_of(stream.enable(EventMask::ACCEPT)), OK),
         ("Enable Receive", status_of(stream.enable(EventMask::RECEIVE)), OK),
-        ("SO_CONDITIONAL_ACCEPT", status_of(stream.set_conditional_accept(true)), IDS),
+        ("SO_CONDITIONAL_ACCEPT", status_of(stream.set(wsk::option::ConditionalAccept(true))), IDS),
         ("CloseSocket", stream.close().status(), OK),
     ];
     compare(&mut wrong, "Listening", &cells);
