@@ -16,9 +16,10 @@ use wsk_core::memory::Memory;
 use wsk_core::option::{OptionName, OptionValue};
 use wsk_core::transport::{Endpoint, Family, Hangup, Protocol, StreamEnd};
 
+use crate::option::Wishes;
 use crate::sockopt::TcpState;
 use crate::stats::Stats;
-use crate::{address, errno, message, sockopt};
+use crate::{address, errno, message, option, sockopt};
 
 /// The least backlog worth asking for (E-104).
 const LEAST_BACKLOG: usize = 64 * 1024;
@@ -40,14 +41,15 @@ pub(crate) enum FinState {
 /// An endpoint of this transport.
 pub(crate) struct HostEndpoint {
     fd: RwLock<Option<OwnedFd>>,
-    family: Family,
-    protocol: Protocol,
+    pub(crate) family: Family,
+    pub(crate) protocol: Protocol,
     /// The first fatal error; 0 is none.
     failure: AtomicU32,
     /// Our FIN was asked for.
     shut: AtomicBool,
     connected: AtomicBool,
-    v6_only: AtomicBool,
+    pub(crate) v6_only: AtomicBool,
+    pub(crate) wishes: Wishes,
     /// Watches of an incoming connection in flight; they need the descriptor.
     watches: AtomicU32,
     /// Where it was bound, with the port that was chosen.
@@ -69,13 +71,17 @@ impl HostEndpoint {
             Family::V6 => net::AddressFamily::INET6,
         };
         let (kind, number) = match protocol {
-            Protocol::Tcp => (net::SocketType::STREAM, net::ipproto::TCP),
-            Protocol::Udp => (net::SocketType::DGRAM, net::ipproto::UDP),
-            Protocol::Raw(_) => return Err(NtStatus::NOT_SUPPORTED),
+            Protocol::Tcp => (net::SocketType::STREAM, Some(net::ipproto::TCP)),
+            Protocol::Udp => (net::SocketType::DGRAM, Some(net::ipproto::UDP)),
+            Protocol::Raw(0) => return Err(NtStatus::NOT_SUPPORTED),
+            Protocol::Raw(number) => {
+                let number = std::num::NonZeroU32::new(number.into()).map(net::Protocol::from_raw);
+                (net::SocketType::RAW, number)
+            }
         };
         stats.add(3);
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let fd = net::socket_with(domain, kind, flags, Some(number)).map_err(to_status)?;
+        let fd = net::socket_with(domain, kind, flags, number).map_err(to_status)?;
         sockopt::prepare(fd.as_fd(), family, protocol).map_err(to_status)?;
         Ok(Arc::new(Self::new(fd, family, protocol, false, backlog, stats)))
     }
@@ -93,7 +99,9 @@ impl HostEndpoint {
         };
         let local = net::getsockname(&fd).ok()?.try_into().ok()?;
         let stats = Arc::clone(&listener.stats);
-        let endpoint = Self::new(fd, listener.family, Protocol::Tcp, true, listener.backlog, stats);
+        let mut endpoint = Self::new(fd, listener.family, Protocol::Tcp, true, listener.backlog, stats);
+        endpoint.wishes = listener.wishes.inherited();
+        endpoint.v6_only = AtomicBool::new(listener.v6_only.load(Ordering::Relaxed));
         Some((Arc::new(endpoint), local, remote))
     }
 
@@ -106,6 +114,7 @@ impl HostEndpoint {
             shut: AtomicBool::new(false),
             connected: AtomicBool::new(connected),
             v6_only: AtomicBool::new(family == Family::V6),
+            wishes: Wishes::default(),
             watches: AtomicU32::new(0),
             bound: Mutex::new(None),
             backlog,
@@ -451,16 +460,12 @@ impl Endpoint for HostEndpoint {
 
     fn set_option(&self, option: OptionName, value: &OptionValue) -> Result<(), NtStatus> {
         self.stats.add(1);
-        self.with_fd(|fd| sockopt::set(fd, option, value))?;
-        if option == OptionName::V6Only {
-            self.v6_only.store(value.number()? != 0, Ordering::Relaxed);
-        }
-        Ok(())
+        self.with_fd(|fd| option::set(self, fd, option, value))
     }
 
     fn option(&self, option: OptionName) -> Result<OptionValue, NtStatus> {
         self.stats.add(1);
-        self.with_fd(|fd| sockopt::value(fd, option))
+        self.with_fd(|fd| option::get(self, fd, option))
     }
 
     fn unread(&self) -> usize {

@@ -13,6 +13,7 @@ mod driver;
 mod endpoint;
 mod errno;
 mod message;
+mod option;
 mod pool;
 mod probe;
 mod sockopt;
