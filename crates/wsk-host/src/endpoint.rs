@@ -10,12 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendFlags, SocketFlags};
+use wsk_abi::flags::ControlFlags;
 use wsk_abi::status::NtStatus;
 use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
 use wsk_core::option::{OptionName, OptionValue};
 use wsk_core::transport::{Endpoint, Family, Hangup, Protocol, StreamEnd};
 
+use crate::cmsg::{Seen, Sent};
+use crate::message::Header;
 use crate::option::Wishes;
 use crate::sockopt::TcpState;
 use crate::stats::Stats;
@@ -256,6 +259,20 @@ impl HostEndpoint {
         address::in_family(self.family, self.v6_only.load(Ordering::Relaxed), remote)
     }
 
+    /// What goes with a datagram to `remote`, an address of this endpoint's family.
+    pub(crate) fn outgoing(&self, remote: &SocketAddr, control: &ControlData) -> Sent {
+        if control.is_empty() {
+            return Sent::none();
+        }
+        let family = address::family_of(remote);
+        Sent::new(control, family, self.wishes.class(family))
+    }
+
+    /// A datagram's flags and control data, as its client sees them.
+    pub(crate) fn shown(&self, source: &SocketAddr, seen: &Seen) -> (ControlFlags, ControlData) {
+        (seen.flags, seen.control(&self.wishes, address::family_of(source)))
+    }
+
     /// Makes the endpoint bound and unconnected again after a connect that did not succeed (F-153).
     pub(crate) fn undo_connect(&self) {
         let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
@@ -305,8 +322,24 @@ impl HostEndpoint {
     }
 
     /// Sends one datagram without waiting. `false`: it could not be taken now.
-    fn try_send_one(&self, memory: &Memory, remote: &SocketAddr) -> Result<bool, NtStatus> {
+    fn try_send_one(&self, memory: &Memory, remote: &SocketAddr, control: &Sent) -> Result<bool, NtStatus> {
         let segments = memory.segments(0);
+        if !control.bytes().is_empty() {
+            let mut header = Header::new();
+            header.set_control(control);
+            header.for_send_to(memory, remote);
+            return self.with_fd(|fd| {
+                loop {
+                    self.stats.add(1);
+                    return match message::send(fd, &header) {
+                        Ok(_) => Ok(true),
+                        Err(libc::EAGAIN) => Ok(false),
+                        Err(libc::ECONNREFUSED | libc::EINTR) => continue,
+                        Err(errno) => Err(errno::on_send(errno)),
+                    };
+                }
+            });
+        }
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         self.with_fd(|fd| {
             loop {
@@ -445,12 +478,13 @@ impl Endpoint for HostEndpoint {
         messages: &[Memory],
         mut sent: usize,
         remote: SocketAddr,
-        _control: &ControlData,
+        control: &ControlData,
     ) -> Result<usize, NtStatus> {
         self.usable()?;
         let remote = self.destination(remote)?;
+        let control = self.outgoing(&remote, control);
         while let Some(memory) = messages.get(sent) {
-            if !self.try_send_one(memory, &remote)? {
+            if !self.try_send_one(memory, &remote, &control)? {
                 break;
             }
             sent += 1;

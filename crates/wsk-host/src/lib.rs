@@ -9,6 +9,7 @@
 mod address;
 mod background;
 mod bell;
+mod cmsg;
 mod driver;
 mod endpoint;
 mod errno;

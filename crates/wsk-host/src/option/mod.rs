@@ -38,6 +38,8 @@ pub(crate) struct Wishes {
     /// IP_MULTICAST_IF as the client gave it: Linux does not tell an index.
     multicast_interface: AtomicU32,
     fast_open: AtomicBool,
+    /// The TOS byte and the traffic class of what is sent.
+    class: [AtomicU32; 2],
     /// Unreachable ports, and networks, are reported.
     unreachable: [AtomicBool; 2],
 }
@@ -60,6 +62,11 @@ impl Wishes {
         } else {
             shown.fetch_and(!kind.bits(), Ordering::Relaxed);
         }
+    }
+
+    /// The TOS byte, or the traffic class, of what is sent.
+    pub(crate) fn class(&self, family: Family) -> u8 {
+        self.class[family as usize].load(Ordering::Relaxed) as u8
     }
 
     /// Whether data may go with a SYN.
@@ -140,8 +147,12 @@ pub(crate) fn set(
             }
         };
         result.map_err(of_option)?;
-        if option == OptionName::SegmentSize {
-            endpoint.wishes.segment.store(value.number()?, Ordering::Relaxed);
+        let wishes = &endpoint.wishes;
+        match option {
+            OptionName::SegmentSize => wishes.segment.store(value.number()?, Ordering::Relaxed),
+            OptionName::Tos | OptionName::TrafficClass4 => wishes.class[0].store(value.number()?, Ordering::Relaxed),
+            OptionName::TrafficClass6 => wishes.class[1].store(value.number()?, Ordering::Relaxed),
+            _ => {}
         }
         return Ok(());
     }
