@@ -76,6 +76,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<SocketAddr> {
     }
 }
 
+/// The family of the datagrams that go to `address`, or come from it: IPv4 for mapped ones.
+pub(crate) fn family_of(address: &SocketAddr) -> Family {
+    match address {
+        SocketAddr::V4(_) => Family::V4,
+        SocketAddr::V6(a) if a.ip().to_ipv4_mapped().is_some() => Family::V4,
+        SocketAddr::V6(_) => Family::V6,
+    }
+}
+
 /// `address` in the form an endpoint of `family` uses.
 ///
 /// # Errors

@@ -10,15 +10,19 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendFlags, SocketFlags};
+use wsk_abi::flags::ControlFlags;
 use wsk_abi::status::NtStatus;
 use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
 use wsk_core::option::{OptionName, OptionValue};
 use wsk_core::transport::{Endpoint, Family, Hangup, Protocol, StreamEnd};
 
+use crate::cmsg::{Seen, Sent};
+use crate::message::Header;
+use crate::option::Wishes;
 use crate::sockopt::TcpState;
 use crate::stats::Stats;
-use crate::{address, errno, message, sockopt};
+use crate::{address, errno, message, option, sockopt};
 
 /// The least backlog worth asking for (E-104).
 const LEAST_BACKLOG: usize = 64 * 1024;
@@ -40,14 +44,15 @@ pub(crate) enum FinState {
 /// An endpoint of this transport.
 pub(crate) struct HostEndpoint {
     fd: RwLock<Option<OwnedFd>>,
-    family: Family,
-    protocol: Protocol,
+    pub(crate) family: Family,
+    pub(crate) protocol: Protocol,
     /// The first fatal error; 0 is none.
     failure: AtomicU32,
     /// Our FIN was asked for.
     shut: AtomicBool,
     connected: AtomicBool,
-    v6_only: AtomicBool,
+    pub(crate) v6_only: AtomicBool,
+    pub(crate) wishes: Wishes,
     /// Watches of an incoming connection in flight; they need the descriptor.
     watches: AtomicU32,
     /// Where it was bound, with the port that was chosen.
@@ -69,13 +74,17 @@ impl HostEndpoint {
             Family::V6 => net::AddressFamily::INET6,
         };
         let (kind, number) = match protocol {
-            Protocol::Tcp => (net::SocketType::STREAM, net::ipproto::TCP),
-            Protocol::Udp => (net::SocketType::DGRAM, net::ipproto::UDP),
-            Protocol::Raw(_) => return Err(NtStatus::NOT_SUPPORTED),
+            Protocol::Tcp => (net::SocketType::STREAM, Some(net::ipproto::TCP)),
+            Protocol::Udp => (net::SocketType::DGRAM, Some(net::ipproto::UDP)),
+            Protocol::Raw(0) => return Err(NtStatus::NOT_SUPPORTED),
+            Protocol::Raw(number) => {
+                let number = std::num::NonZeroU32::new(number.into()).map(net::Protocol::from_raw);
+                (net::SocketType::RAW, number)
+            }
         };
         stats.add(3);
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let fd = net::socket_with(domain, kind, flags, Some(number)).map_err(to_status)?;
+        let fd = net::socket_with(domain, kind, flags, number).map_err(to_status)?;
         sockopt::prepare(fd.as_fd(), family, protocol).map_err(to_status)?;
         Ok(Arc::new(Self::new(fd, family, protocol, false, backlog, stats)))
     }
@@ -93,7 +102,9 @@ impl HostEndpoint {
         };
         let local = net::getsockname(&fd).ok()?.try_into().ok()?;
         let stats = Arc::clone(&listener.stats);
-        let endpoint = Self::new(fd, listener.family, Protocol::Tcp, true, listener.backlog, stats);
+        let mut endpoint = Self::new(fd, listener.family, Protocol::Tcp, true, listener.backlog, stats);
+        endpoint.wishes = listener.wishes.inherited();
+        endpoint.v6_only = AtomicBool::new(listener.v6_only.load(Ordering::Relaxed));
         Some((Arc::new(endpoint), local, remote))
     }
 
@@ -106,6 +117,7 @@ impl HostEndpoint {
             shut: AtomicBool::new(false),
             connected: AtomicBool::new(connected),
             v6_only: AtomicBool::new(family == Family::V6),
+            wishes: Wishes::default(),
             watches: AtomicU32::new(0),
             bound: Mutex::new(None),
             backlog,
@@ -247,6 +259,20 @@ impl HostEndpoint {
         address::in_family(self.family, self.v6_only.load(Ordering::Relaxed), remote)
     }
 
+    /// What goes with a datagram to `remote`, an address of this endpoint's family.
+    pub(crate) fn outgoing(&self, remote: &SocketAddr, control: &ControlData) -> Sent {
+        if control.is_empty() {
+            return Sent::none();
+        }
+        let family = address::family_of(remote);
+        Sent::new(control, family, self.wishes.class(family))
+    }
+
+    /// A datagram's flags and control data, as its client sees them.
+    pub(crate) fn shown(&self, source: &SocketAddr, seen: &Seen) -> (ControlFlags, ControlData) {
+        (seen.flags, seen.control(&self.wishes, address::family_of(source)))
+    }
+
     /// Makes the endpoint bound and unconnected again after a connect that did not succeed (F-153).
     pub(crate) fn undo_connect(&self) {
         let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
@@ -296,8 +322,24 @@ impl HostEndpoint {
     }
 
     /// Sends one datagram without waiting. `false`: it could not be taken now.
-    fn try_send_one(&self, memory: &Memory, remote: &SocketAddr) -> Result<bool, NtStatus> {
+    fn try_send_one(&self, memory: &Memory, remote: &SocketAddr, control: &Sent) -> Result<bool, NtStatus> {
         let segments = memory.segments(0);
+        if !control.bytes().is_empty() {
+            let mut header = Header::new();
+            header.set_control(control);
+            header.for_send_to(memory, remote);
+            return self.with_fd(|fd| {
+                loop {
+                    self.stats.add(1);
+                    return match message::send(fd, &header) {
+                        Ok(_) => Ok(true),
+                        Err(libc::EAGAIN) => Ok(false),
+                        Err(libc::ECONNREFUSED | libc::EINTR) => continue,
+                        Err(errno) => Err(errno::on_send(errno)),
+                    };
+                }
+            });
+        }
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         self.with_fd(|fd| {
             loop {
@@ -436,12 +478,13 @@ impl Endpoint for HostEndpoint {
         messages: &[Memory],
         mut sent: usize,
         remote: SocketAddr,
-        _control: &ControlData,
+        control: &ControlData,
     ) -> Result<usize, NtStatus> {
         self.usable()?;
         let remote = self.destination(remote)?;
+        let control = self.outgoing(&remote, control);
         while let Some(memory) = messages.get(sent) {
-            if !self.try_send_one(memory, &remote)? {
+            if !self.try_send_one(memory, &remote, &control)? {
                 break;
             }
             sent += 1;
@@ -451,16 +494,12 @@ impl Endpoint for HostEndpoint {
 
     fn set_option(&self, option: OptionName, value: &OptionValue) -> Result<(), NtStatus> {
         self.stats.add(1);
-        self.with_fd(|fd| sockopt::set(fd, option, value))?;
-        if option == OptionName::V6Only {
-            self.v6_only.store(value.number()? != 0, Ordering::Relaxed);
-        }
-        Ok(())
+        self.with_fd(|fd| option::set(self, fd, option, value))
     }
 
     fn option(&self, option: OptionName) -> Result<OptionValue, NtStatus> {
         self.stats.add(1);
-        self.with_fd(|fd| sockopt::value(fd, option))
+        self.with_fd(|fd| option::get(self, fd, option))
     }
 
     fn unread(&self) -> usize {

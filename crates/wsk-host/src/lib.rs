@@ -9,10 +9,12 @@
 mod address;
 mod background;
 mod bell;
+mod cmsg;
 mod driver;
 mod endpoint;
 mod errno;
 mod message;
+mod option;
 mod pool;
 mod probe;
 mod sockopt;

@@ -5,16 +5,13 @@
 #![allow(unsafe_code)] // recvmsg has no safe wrapper that yields IP_PKTINFO
 
 use std::mem::MaybeUninit;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use wsk_abi::flags::ControlFlags;
 use wsk_core::memory::Memory;
 
 use crate::address::{self, NAME_SPACE, Name};
-
-/// Bytes set aside for control messages: both PKTINFO kinds, and some more.
-pub(crate) const CONTROL_SPACE: usize = 112;
+use crate::cmsg::{CONTROL_SPACE, Seen, Sent};
 
 /// The most pieces the kernel takes at once (UIO_MAXIOV).
 pub(crate) const MOST_PIECES: usize = 1024;
@@ -31,6 +28,8 @@ pub(crate) struct Header {
     message: libc::msghdr,
     name: Name,
     control: [u64; CONTROL_SPACE / 8],
+    /// Bytes of `control` that are to be sent.
+    sending: usize,
     pieces: Vec<libc::iovec>,
 }
 
@@ -38,7 +37,13 @@ impl Header {
     pub(crate) fn new() -> Box<Self> {
         // SAFETY: all-zero bytes are a valid `msghdr`: null pointers and lengths of zero.
         let message = unsafe { MaybeUninit::zeroed().assume_init() };
-        Box::new(Self { message, name: Name::empty(), control: [0; CONTROL_SPACE / 8], pieces: Vec::with_capacity(4) })
+        Box::new(Self {
+            message,
+            name: Name::empty(),
+            control: [0; CONTROL_SPACE / 8],
+            sending: 0,
+            pieces: Vec::with_capacity(4),
+        })
     }
 
     /// Points at this header's own storage; to be called after the parts are filled in.
@@ -64,7 +69,16 @@ impl Header {
         self.link(0, 0);
     }
 
-    /// For a datagram send.
+    /// What goes with the datagrams of the following sends.
+    pub(crate) fn set_control(&mut self, control: &Sent) {
+        let bytes = control.bytes();
+        for (to, from) in self.control.iter_mut().zip(bytes.chunks_exact(8)) {
+            *to = u64::from_ne_bytes(from.try_into().expect("eight bytes"));
+        }
+        self.sending = bytes.len();
+    }
+
+    /// For a datagram send, after [`Header::set_control`].
     pub(crate) fn for_send_to(&mut self, memory: &Memory, remote: &SocketAddr) {
         self.pieces.clear();
         for segment in memory.segments(0) {
@@ -72,7 +86,7 @@ impl Header {
         }
         self.name = Name::new(remote);
         let len = self.name.bytes().len();
-        self.link(len, 0);
+        self.link(len, self.sending);
     }
 
     /// For a stream receive into `memory` after its first `skip` bytes.
@@ -126,8 +140,8 @@ impl Header {
         &raw mut self.message
     }
 
-    /// After a receive: the source and the flags of the datagram.
-    pub(crate) fn received(&mut self) -> Option<(SocketAddr, ControlFlags)> {
+    /// After a receive: the source of the datagram, what came with it, and whether it was longer than the memory.
+    pub(crate) fn received(&mut self) -> Option<(SocketAddr, Seen, bool)> {
         let name_len = (self.message.msg_namelen as usize).min(NAME_SPACE);
         let source = address::decode(&self.name.space()[..name_len])?;
         let mut bytes = [0u8; CONTROL_SPACE];
@@ -135,11 +149,8 @@ impl Header {
             to.copy_from_slice(&from.to_ne_bytes());
         }
         let control_len = self.message.msg_controllen.min(CONTROL_SPACE);
-        let mut flags = destination_flags(&bytes[..control_len]);
-        if self.message.msg_flags & libc::MSG_TRUNC != 0 {
-            flags |= ControlFlags::TRUNC;
-        }
-        Some((source, flags))
+        let seen = Seen::parse(&bytes[..control_len]);
+        Some((source, seen, self.message.msg_flags & libc::MSG_TRUNC != 0))
     }
 }
 
@@ -207,89 +218,9 @@ fn last_errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)
 }
 
-/// Whether a datagram was broadcast or multicast, by the PKTINFO messages in `control` (E-80).
-pub(crate) fn destination_flags(control: &[u8]) -> ControlFlags {
-    const HEADER: usize = size_of::<libc::cmsghdr>();
-    const ALIGN: usize = size_of::<usize>();
-    let word = |at: usize| control.get(at..at + 4).map(|b| i32::from_ne_bytes(b.try_into().expect("four bytes")));
-    let octets = |at: usize| control.get(at..at + 4).map(|b| <[u8; 4]>::try_from(b).expect("four bytes"));
-    let mut at = 0;
-    let mut flags = ControlFlags::empty();
-    while let Some(len) = control.get(at..at + ALIGN) {
-        let len = usize::from_ne_bytes(len.try_into().expect("one word"));
-        if len < HEADER || at + len > control.len() {
-            break;
-        }
-        let data = at + HEADER;
-        match (word(at + ALIGN), word(at + ALIGN + 4)) {
-            // in_pktinfo: interface, the local address it was meant for, the header's destination
-            (Some(libc::IPPROTO_IP), Some(libc::IP_PKTINFO)) => {
-                if let (Some(local), Some(destination)) = (octets(data + 4), octets(data + 8)) {
-                    flags |= v4_flags(local.into(), destination.into());
-                }
-            }
-            // in6_pktinfo: the header's destination, interface
-            (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_PKTINFO)) if control.get(data) == Some(&0xFF) => {
-                flags |= ControlFlags::MCAST;
-            }
-            _ => {}
-        }
-        at += len.next_multiple_of(ALIGN);
-    }
-    flags
-}
-
-fn v4_flags(local: Ipv4Addr, destination: Ipv4Addr) -> ControlFlags {
-    if destination.is_multicast() {
-        ControlFlags::MCAST
-    } else if destination.is_broadcast() || destination != local {
-        ControlFlags::BCAST
-    } else {
-        ControlFlags::empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn control(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.extend((size_of::<libc::cmsghdr>() + data.len()).to_ne_bytes());
-        out.extend(level.to_ne_bytes());
-        out.extend(kind.to_ne_bytes());
-        out.extend(data);
-        out.resize(out.len().next_multiple_of(8), 0);
-        out
-    }
-
-    fn v4(local: [u8; 4], destination: [u8; 4]) -> Vec<u8> {
-        control(libc::IPPROTO_IP, libc::IP_PKTINFO, &[&[1, 0, 0, 0], &local[..], &destination[..]].concat())
-    }
-
-    #[test]
-    fn flags_follow_the_destination() {
-        assert_eq!(destination_flags(&v4([10, 0, 0, 1], [10, 0, 0, 1])), ControlFlags::empty());
-        assert_eq!(destination_flags(&v4([10, 0, 0, 1], [10, 0, 0, 255])), ControlFlags::BCAST);
-        assert_eq!(destination_flags(&v4([10, 0, 0, 1], [255; 4])), ControlFlags::BCAST);
-        assert_eq!(destination_flags(&v4([10, 0, 0, 1], [224, 0, 0, 251])), ControlFlags::MCAST);
-        let mut v6 = [0u8; 20];
-        v6[0] = 0xFF;
-        assert_eq!(destination_flags(&control(41, libc::IPV6_PKTINFO, &v6)), ControlFlags::MCAST);
-        v6[0] = 0xFE;
-        let both = [control(41, libc::IPV6_PKTINFO, &v6), v4([10, 0, 0, 1], [10, 0, 0, 255])].concat();
-        assert_eq!(destination_flags(&both), ControlFlags::BCAST);
-    }
-
-    #[test]
-    fn damaged_control_data_is_survived() {
-        let whole = v4([1, 2, 3, 4], [1, 2, 3, 4]);
-        for cut in 0..whole.len() {
-            destination_flags(&whole[..cut]);
-        }
-        destination_flags(&[0xFF; 64]);
-        destination_flags(&[0; 64]);
-    }
 
     #[test]
     fn pieces_skip_across_parts() {

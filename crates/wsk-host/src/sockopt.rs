@@ -1,6 +1,6 @@
-//! Socket options and queries of the host, in the terms of the subsystem.
+//! Socket options and queries of the host: the calls themselves.
 //!
-//! Windows' numbers never come here and Linux's never leave: control.md 4.
+//! Which of them an option of the subsystem needs is in `option`.
 
 #![allow(unsafe_code)] // getsockopt, setsockopt and ioctl for the options that have no safe wrapper
 
@@ -9,11 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
 use rustix::net::sockopt;
-use wsk_abi::status::NtStatus;
-use wsk_core::option::{Keeper, OptionName, OptionValue, Values};
 use wsk_core::transport::{Family, Protocol};
-
-use crate::errno;
 
 /// The dynamic range of Windows (C 6).
 const DYNAMIC_PORTS: (u16, u16) = (49152, 65535);
@@ -46,7 +42,8 @@ fn last() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)
 }
 
-fn set_int(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<(), Errno> {
+/// Sets an option that is an int.
+pub(crate) fn set_int(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<(), Errno> {
     // SAFETY: the pointer and the length describe `value`, which outlives the call.
     let result = unsafe {
         libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), size_of::<i32>() as libc::socklen_t)
@@ -54,7 +51,8 @@ fn set_int(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<(), 
     if result == 0 { Ok(()) } else { Err(last()) }
 }
 
-fn get_int(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32, Errno> {
+/// An option that is an int.
+pub(crate) fn get_int(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32, Errno> {
     let mut value = 0i32;
     let mut length = size_of::<i32>() as libc::socklen_t;
     // SAFETY: the pointers describe `value` and `length`, which outlive the call.
@@ -62,17 +60,38 @@ fn get_int(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32, Errno> {
     if result == 0 { Ok(value) } else { Err(last()) }
 }
 
+/// Sets an option that is bytes.
+pub(crate) fn set_bytes(fd: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the pointer and the length describe `value`, which outlives the call.
+    let result =
+        unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), value.len() as libc::socklen_t) };
+    if result == 0 { Ok(()) } else { Err(last()) }
+}
+
+/// An option that is bytes, so many at most.
+pub(crate) fn get_bytes(fd: BorrowedFd<'_>, level: i32, name: i32, most: usize) -> Result<Vec<u8>, Errno> {
+    let mut value = vec![0u8; most];
+    let mut length = most as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `value`; both outlive the call.
+    let result = unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &raw mut length) };
+    if result != 0 {
+        return Err(last());
+    }
+    value.truncate(length as usize);
+    Ok(value)
+}
+
 /// What every endpoint gets at birth.
 pub(crate) fn prepare(fd: BorrowedFd<'_>, family: Family, protocol: Protocol) -> Result<(), Errno> {
-    if family == Family::V6 {
+    // A raw socket has no port, and is of one family anyway.
+    if family == Family::V6 && !matches!(protocol, Protocol::Raw(_)) {
         sockopt::set_ipv6_v6only(fd, true)?; // F-92
     }
     match protocol {
         Protocol::Tcp => sockopt::set_tcp_nodelay(fd, true)?, // F-160; accepted sockets inherit it
-        Protocol::Raw(_) => {}
-        Protocol::Udp => {
-            // For MSG_BCAST and MSG_MCAST (E-80). On an IPv6 socket the IPv4 option serves dual mode; kernels without it
-            // report mapped addresses in the IPv6 message, which is read just as well.
+        Protocol::Udp | Protocol::Raw(_) => {
+            // For MSG_BCAST and MSG_MCAST (E-80). On an IPv6 socket the IPv4 option serves dual mode, which raw ones do not do;
+            // kernels without it report mapped addresses in the IPv6 message, which is read just as well.
             let v4 = set_int(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1);
             if family == Family::V4 {
                 v4?;
@@ -88,43 +107,6 @@ pub(crate) fn prepare(fd: BorrowedFd<'_>, family: Family, protocol: Protocol) ->
 pub(crate) fn use_dynamic_ports(fd: BorrowedFd<'_>) {
     let range = u32::from(DYNAMIC_PORTS.0) | u32::from(DYNAMIC_PORTS.1) << 16;
     let _ = set_int(fd, libc::IPPROTO_IP, IP_LOCAL_PORT_RANGE, range as i32);
-}
-
-/// Sets an option of the table.
-pub(crate) fn set(fd: BorrowedFd<'_>, option: OptionName, value: &OptionValue) -> Result<(), NtStatus> {
-    let row = option.row();
-    if option == OptionName::V6Only {
-        // Linux says EINVAL once bound (C-44).
-        return sockopt::set_ipv6_v6only(fd, value.number()? != 0).map_err(|e| match e {
-            Errno::INVAL => NtStatus::INVALID_DEVICE_STATE,
-            e => of_option(e),
-        });
-    }
-    let Keeper::Linux(level, name) = row.keeper else { return Err(NtStatus::NOT_SUPPORTED) };
-    let most = if row.values == Values::Bytes { i32::MAX as u32 / 2 } else { i32::MAX as u32 };
-    set_int(fd, level, name, value.number()?.min(most) as i32).map_err(of_option)
-}
-
-/// The status of an option of the table that the kernel refuses. ENOPROTOOPT (set) or EOPNOTSUPP (get): the socket is of the other
-/// address family.
-fn of_option(error: Errno) -> NtStatus {
-    match error {
-        Errno::NOPROTOOPT | Errno::OPNOTSUPP => NtStatus::INVALID_PARAMETER,
-        error => errno::status(error.raw_os_error()),
-    }
-}
-
-/// The value of an option of the table. The kernel doubles sizes to leave room for its bookkeeping; the client gets what it
-/// asked for.
-pub(crate) fn value(fd: BorrowedFd<'_>, option: OptionName) -> Result<OptionValue, NtStatus> {
-    let row = option.row();
-    let (level, name) = match row.keeper {
-        Keeper::Linux(level, name) => (level, name),
-        _ if option == OptionName::V6Only => (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
-        _ => return Err(NtStatus::NOT_SUPPORTED),
-    };
-    let value = get_int(fd, level, name).map_err(of_option)?.max(0) as u32;
-    Ok(OptionValue::Number(if row.values == Values::Bytes { value / 2 } else { value }))
 }
 
 /// Reads and clears the pending error of a socket. `None`: there is none.
@@ -179,27 +161,4 @@ pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> usize {
 /// Makes the coming close send RST.
 pub(crate) fn reset_on_close(fd: impl AsFd) {
     let _ = sockopt::set_socket_linger(fd, Some(std::time::Duration::ZERO));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rustix::net::{AddressFamily, SocketType, socket};
-
-    #[test]
-    fn the_receive_buffer_reads_back_as_set() {
-        let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        set(fd.as_fd(), OptionName::ReceiveBuffer, &OptionValue::Number(40_000)).unwrap();
-        assert_eq!(value(fd.as_fd(), OptionName::ReceiveBuffer), Ok(OptionValue::Number(40_000)));
-    }
-
-    #[test]
-    fn v6only_after_bind_is_a_state_error() {
-        let fd = socket(AddressFamily::INET6, SocketType::STREAM, None).unwrap();
-        prepare(fd.as_fd(), Family::V6, Protocol::Tcp).unwrap();
-        set(fd.as_fd(), OptionName::V6Only, &OptionValue::Number(0)).unwrap();
-        rustix::net::bind(&fd, &"[::]:0".parse::<std::net::SocketAddr>().unwrap()).unwrap();
-        let late = set(fd.as_fd(), OptionName::V6Only, &OptionValue::Number(1));
-        assert_eq!(late, Err(NtStatus::INVALID_DEVICE_STATE));
-    }
 }

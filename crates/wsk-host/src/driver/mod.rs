@@ -11,8 +11,10 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use wsk_core::transport::{Endpoint, Event, Incoming, Token};
+use wsk_abi::flags::ControlFlags;
+use wsk_core::transport::{DatagramInfo, Endpoint, Event, Incoming, Token};
 
+use crate::cmsg::Seen;
 use crate::endpoint::HostEndpoint;
 
 /// The sockets of a driver by token. The low half of a token is an index, the high half a generation.
@@ -78,6 +80,13 @@ pub(crate) fn own(endpoint: Arc<dyn Endpoint>) -> Arc<HostEndpoint> {
 pub(crate) fn incoming(fd: OwnedFd, peer: Option<SocketAddr>, listener: &HostEndpoint) -> Option<Event> {
     let (endpoint, local, remote) = HostEndpoint::accepted(fd, peer, listener)?;
     Some(Event::Accepted(Incoming { endpoint, local, remote }))
+}
+
+/// What is told of a datagram in client memory; `longer` than that.
+pub(crate) fn info(endpoint: &HostEndpoint, len: usize, source: SocketAddr, seen: &Seen, longer: bool) -> DatagramInfo {
+    let (mut flags, control) = endpoint.shown(&source, seen);
+    flags.set(ControlFlags::TRUNC, longer);
+    DatagramInfo { len, source, flags, control }
 }
 
 #[cfg(test)]

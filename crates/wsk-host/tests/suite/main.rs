@@ -26,6 +26,7 @@ macro_rules! arms {
 mod cancel;
 mod close;
 mod connect;
+mod control;
 mod datagram;
 mod pressure;
 mod stream;

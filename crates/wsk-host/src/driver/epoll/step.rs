@@ -5,12 +5,11 @@
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SocketFlags};
 use wsk_abi::status::NtStatus;
-use wsk_core::control_data::ControlData;
-use wsk_core::transport::{Datagram, DatagramInfo, Endpoint, Event, Report, StreamEnd, Token};
+use wsk_core::transport::{Datagram, Endpoint, Event, Report, StreamEnd, Token};
 
 use super::Kit;
 use super::socket::{Connecting, Sending, SendingTo, Shutting, Socket};
-use crate::driver::incoming;
+use crate::driver::{incoming, info};
 use crate::endpoint::FinState;
 use crate::{errno, message, sockopt};
 
@@ -242,9 +241,10 @@ fn receive_datagrams(token: Token, socket: &mut Socket, kit: &mut Kit, report: &
         let error = match socket.endpoint.with_fd(|fd| Ok(message::receive(fd, header))) {
             Ok(Ok(len)) => {
                 match kit.header.received() {
-                    Some((source, flags)) => {
+                    Some((source, seen, _)) => {
+                        let (flags, control) = socket.endpoint.shown(&source, &seen);
                         let buffer = kit.datagrams.pool.lend(lease, 0, len);
-                        report(Event::Datagram(Datagram { buffer, source, flags, control: ControlData::default() }));
+                        report(Event::Datagram(Datagram { buffer, source, flags, control }));
                     }
                     None => kit.datagrams.free.push(lease),
                 }
@@ -282,7 +282,7 @@ fn receive_from(socket: &mut Socket, kit: &mut Kit, report: &mut impl FnMut(Even
         let header = &mut kit.header;
         let result = match socket.endpoint.with_fd(|fd| Ok(message::receive(fd, header))) {
             Ok(Ok(len)) => match kit.header.received() {
-                Some((source, flags)) => Ok(DatagramInfo { len, source, flags, control: ControlData::default() }),
+                Some((source, seen, longer)) => Ok(info(&socket.endpoint, len, source, &seen, longer)),
                 None => Err(NtStatus::UNSUCCESSFUL),
             },
             Ok(Err(errno)) if !errno::ends_datagrams(errno) => {

@@ -5,19 +5,18 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use io_uring::cqueue;
-use wsk_abi::flags::ControlFlags;
 use wsk_abi::status::NtStatus;
-use wsk_core::control_data::ControlData;
-use wsk_core::transport::{Datagram, DatagramInfo, Event, Hangup, Report, StreamEnd};
+use wsk_core::transport::{Datagram, Event, Hangup, Report, StreamEnd};
 
 use super::op::Work;
 use super::{
     CANCEL, DOORBELL, NAME_SPACE, NOTHING, OUT_HEADER, OpKey, PAYLOAD, SPARE_HEADERS, UringDriver, doorbell_entry,
     key_of,
 };
-use crate::driver::incoming;
+use crate::cmsg::Seen;
+use crate::driver::{incoming, info};
 use crate::endpoint::FinState;
-use crate::{address, errno, message};
+use crate::{address, errno};
 
 /// How a completion continues.
 enum Next {
@@ -233,15 +232,14 @@ impl UringDriver {
         let (token, stop) = (op.token, op.stop);
         if let Some(id) = cqueue::buffer_select(flags) {
             let mut lease = self.datagrams.take(id);
-            match parse(lease.space(), result) {
-                Some((source, flags, len)) => {
+            match (parse(lease.space(), result), self.sockets.get(token)) {
+                (Some((source, seen, len)), Some(socket)) => {
+                    let (flags, control) = socket.endpoint.shown(&source, &seen);
                     let buffer = self.datagrams.lend(lease, PAYLOAD, len);
-                    reports.push(Report {
-                        token,
-                        event: Event::Datagram(Datagram { buffer, source, flags, control: ControlData::default() }),
-                    });
+                    let datagram = Datagram { buffer, source, flags, control };
+                    reports.push(Report { token, event: Event::Datagram(datagram) });
                 }
-                None => self.datagrams.put(lease),
+                _ => self.datagrams.put(lease),
             }
         }
         match result {
@@ -368,7 +366,7 @@ impl UringDriver {
                     End::Done(len) => header
                         .as_mut()
                         .and_then(|header| header.received())
-                        .map(|(source, flags)| DatagramInfo { len, source, flags, control: ControlData::default() })
+                        .map(|(source, seen, longer)| info(endpoint, len, source, &seen, longer))
                         .ok_or(NtStatus::UNSUCCESSFUL),
                     End::Errno(errno) => Err(errno::status(errno)),
                     _ => Err(NtStatus::CANCELLED),
@@ -426,14 +424,14 @@ impl UringDriver {
     }
 }
 
-/// Takes a multishot datagram apart: `io_uring_recvmsg_out`, name, control messages, payload. Yields the source, the flags
-/// and the length of the payload.
-fn parse(buffer: &[u8], result: i32) -> Option<(std::net::SocketAddr, ControlFlags, usize)> {
+/// Takes a multishot datagram apart: `io_uring_recvmsg_out`, name, control messages, payload. Yields the source, what came with
+/// it, and the length of the payload.
+fn parse(buffer: &[u8], result: i32) -> Option<(std::net::SocketAddr, Seen, usize)> {
     let used = usize::try_from(result).ok().filter(|used| (PAYLOAD..=buffer.len()).contains(used))?;
     let word = |at: usize| u32::from_ne_bytes(buffer[at..at + 4].try_into().expect("four bytes")) as usize;
     let (name_len, control_len) = (word(0).min(NAME_SPACE), word(4).min(PAYLOAD - OUT_HEADER - NAME_SPACE));
     let source = address::decode(&buffer[OUT_HEADER..OUT_HEADER + name_len])?;
     let control = OUT_HEADER + NAME_SPACE;
-    let flags = message::destination_flags(&buffer[control..control + control_len]);
-    Some((source, flags, used - PAYLOAD))
+    let seen = Seen::parse(&buffer[control..control + control_len]);
+    Some((source, seen, used - PAYLOAD))
 }

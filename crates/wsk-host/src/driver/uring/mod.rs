@@ -24,9 +24,10 @@ pub(crate) use ring::{BufferRing, Flavour, Ring};
 use crate::address::NAME_SPACE;
 use crate::background::Background;
 use crate::bell::Bell;
+use crate::cmsg::CONTROL_SPACE;
 use crate::driver::{Table, own};
 use crate::endpoint::{FinState, HostEndpoint};
-use crate::message::{CONTROL_SPACE, Header};
+use crate::message::Header;
 use crate::pool::Shared;
 use crate::stats::Stats;
 use crate::transport::Config;
@@ -258,13 +259,15 @@ impl UringDriver {
     }
 
     fn send_to(&mut self, token: Token, fd: RawFd, operation: Operation) {
-        let Operation::SendTo { id, messages, sent, remote, .. } = operation else {
+        let Operation::SendTo { id, messages, sent, remote, control } = operation else {
             unreachable!("checked by the caller")
         };
         let endpoint = &self.sockets.get(token).expect("admitted").endpoint;
         let result = match endpoint.destination(remote) {
             Ok(remote) if sent < messages.len() => {
-                let header = self.header();
+                let control = endpoint.outgoing(&remote, &control);
+                let mut header = self.header();
+                header.set_control(&control);
                 return self.start(token, fd, Some(header), Work::SendTo { id, messages, sent, remote });
             }
             other => other.map(drop),

@@ -1,0 +1,145 @@
+//! Control data end to end: what was asked for comes with a datagram, what is given with a send acts on it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use wsk_core::control_data::{ControlData, ControlKinds};
+use wsk_core::memory::Memory;
+use wsk_core::option::{OptionName, OptionValue};
+use wsk_core::transport::{DatagramInfo, Endpoint, Event, Family, Operation, Protocol, SendId, Token};
+
+use crate::rig::Rig;
+
+fn config() -> wsk_host::Config {
+    wsk_host::Config::default()
+}
+
+use OptionName::*;
+
+const ALL: [OptionName; 12] = [
+    PacketInfo4,
+    ReceiveHopLimit4,
+    ReceiveTos,
+    Ecn4,
+    ReceiveInterface4,
+    ReceiveDestination4,
+    PacketInfo6,
+    ReceiveHopLimit6,
+    ReceiveTrafficClass6,
+    Ecn6,
+    ReceiveInterface6,
+    ReceiveDestination6,
+];
+
+fn bound(rig: &Rig, family: Family, dual: bool, local: &str) -> (Arc<dyn Endpoint>, SocketAddr) {
+    let endpoint = rig.create(family, Protocol::Udp);
+    if dual {
+        endpoint.set_option(V6Only, &OptionValue::Number(0)).unwrap();
+    }
+    let local = endpoint.bind(local.parse().unwrap(), false).unwrap();
+    (endpoint, local)
+}
+
+fn ask(endpoint: &dyn Endpoint, options: &[OptionName], on: u32) {
+    for option in options {
+        // An IPv4 socket has none of IPv6.
+        let _ = endpoint.set_option(*option, &OptionValue::Number(on));
+    }
+}
+
+/// The next datagram by both ways of receiving: one into the transport's memory, one into ours.
+fn both_ways(rig: &mut Rig, token: Token, mut send: impl FnMut(&mut Rig)) -> [(SocketAddr, ControlData); 2] {
+    send(rig);
+    rig.submit(token, Operation::ReceiveFrom(Memory::Vec(vec![0; 64])));
+    let DatagramInfo { source, control, .. } = rig.wait(token, |event| match event {
+        Event::ReceiveFromDone { result, .. } => Ok(result.unwrap()),
+        event => Err(event),
+    });
+    rig.submit(token, Operation::ReceiveFromStart);
+    send(rig);
+    let streamed = rig.wait(token, |event| match event {
+        Event::Datagram(datagram) => Ok((datagram.source, datagram.control)),
+        event => Err(event),
+    });
+    rig.submit(token, Operation::ReceiveFromStop);
+    rig.wait(token, |e| if let Event::DatagramsStopped(Ok(())) = e { Ok(()) } else { Err(e) });
+    [(source, control), streamed]
+}
+
+arms! {
+    /// C-21, C-22, C-42, E-83: PKTINFO, hop limit, class and ECN over IPv4, IPv6, and IPv4 on a dual-mode socket.
+    fn e83_control_data_comes_and_goes(rig: Rig) {
+        let rows = [
+            (Family::V4, false, "127.0.0.1:0", "127.0.0.1", "127.0.0.77"),
+            (Family::V6, false, "[::1]:0", "::1", "::1"),
+            (Family::V6, true, "[::]:0", "127.0.0.1", "127.0.0.77"),
+            (Family::V6, true, "[::]:0", "::1", "::1"),
+        ];
+        for (family, dual, local, to, from) in rows {
+            let what = format!("{family:?}, dual {dual}, to {to}");
+            let (receiver, address) = bound(&rig, family, dual, local);
+            let token = rig.attach(&receiver);
+            let (to, from): (IpAddr, IpAddr) = (to.parse().unwrap(), from.parse().unwrap());
+            // The sender is dual as well: its destination is mapped then.
+            let wildcard = if family == Family::V4 { "0.0.0.0:0" } else { "[::]:0" };
+            let (sender, _) = bound(&rig, family, dual, wildcard);
+            let remote = match to {
+                IpAddr::V4(v4) if dual => SocketAddr::new(v4.to_ipv6_mapped().into(), address.port()),
+                to => SocketAddr::new(to, address.port()),
+            };
+            let control = ControlData::new(to.is_ipv6())
+                .with_packet_info(from, 0)
+                .with_hop_limit(9)
+                .with_traffic_class(0xB8)
+                .with_ecn(2);
+            let sending = rig.attach(&sender);
+            let send = |rig: &mut Rig| {
+                let messages = smallvec::smallvec![Memory::Static(b"x")];
+                let operation = Operation::SendTo { id: SendId(1), messages, sent: 0, remote, control };
+                rig.submit(sending, operation);
+                rig.wait(sending, |event| match event {
+                    Event::SendToDone { result: Ok(()), .. } => Ok(()),
+                    event => Err(event),
+                });
+            };
+            for (_, seen) in both_ways(&mut rig, token, send) {
+                assert_eq!(seen, ControlData::new(to.is_ipv6()), "{what}: nothing was asked for");
+            }
+            ask(&*receiver, &ALL, 1);
+            let at_once = |_: &mut Rig| {
+                assert_eq!(sender.try_send_to(&[Memory::Static(b"x")], 0, remote, &control), Ok(1));
+            };
+            let driven = both_ways(&mut rig, token, send);
+            for (source, seen) in driven.into_iter().chain(both_ways(&mut rig, token, at_once)) {
+                let unmapped = source.ip().to_canonical();
+                assert_eq!(unmapped, from, "{what}: the source that was chosen");
+                let (address, index) = seen.packet_info().expect("packet info");
+                assert_eq!((address, index), (to, 1), "{what}");
+                assert_eq!((seen.interface(), seen.destination()), (Some(1), Some(to)), "{what}");
+                assert_eq!((seen.hop_limit(), seen.traffic_class(), seen.ecn()), (Some(9), Some(0xBA), Some(2)), "{what}");
+            }
+            // One kind alone, and of the right family alone (C-42).
+            ask(&*receiver, &ALL, 0);
+            ask(&*receiver, if to.is_ipv4() { &[Ecn4, PacketInfo6] } else { &[Ecn6, PacketInfo4] }, 1);
+            for (_, seen) in both_ways(&mut rig, token, at_once) {
+                assert_eq!((seen.kinds(), seen.ecn()), (ControlKinds::ECN, Some(2)), "{what}");
+            }
+        }
+    }
+
+    /// C-21: ECN by itself leaves the class that the socket has; control data of another family is ignored.
+    fn c21_ecn_alone_keeps_the_class(rig: Rig) {
+        let (receiver, address) = bound(&rig, Family::V4, false, "127.0.0.1:0");
+        let token = rig.attach(&receiver);
+        ask(&*receiver, &[ReceiveTos, Ecn4], 1);
+        let (sender, _) = bound(&rig, Family::V4, false, "127.0.0.1:0");
+        sender.set_option(Tos, &OptionValue::Number(0x28)).unwrap();
+        let control = ControlData::default().with_ecn(1).with_packet_info("::1".parse().unwrap(), 1);
+        let send = |_: &mut Rig| {
+            assert_eq!(sender.try_send_to(&[Memory::Static(b"x")], 0, address, &control), Ok(1));
+        };
+        for (_, seen) in both_ways(&mut rig, token, send) {
+            assert_eq!((seen.traffic_class(), seen.ecn()), (Some(0x29), Some(1)));
+        }
+    }
+}
