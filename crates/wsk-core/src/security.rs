@@ -37,6 +37,14 @@ impl Sid {
         Self::new(1, &[0])
     }
 
+    fn encode(&self) -> Vec<u8> {
+        let [_, _, authority @ ..] = self.authority.to_be_bytes();
+        let mut out = vec![1, self.parts.len() as u8];
+        out.extend(authority);
+        self.parts.iter().for_each(|part| out.extend(part.to_le_bytes()));
+        out
+    }
+
     /// A SID at the start of `bytes`: revision 1, a count, an authority of six bytes, the parts.
     ///
     /// # Errors
@@ -91,6 +99,17 @@ pub struct Entry {
     pub allow: bool,
 }
 
+impl Entry {
+    fn encode(&self) -> Vec<u8> {
+        let trustee = self.trustee.encode();
+        let mut out = vec![u8::from(!self.allow), 0];
+        out.extend((8 + trustee.len() as u16).to_le_bytes());
+        out.extend(self.rights.to_le_bytes());
+        out.extend(trustee);
+        out
+    }
+}
+
 /// A security descriptor. The default one, which a socket has that was given none, lets nobody share: it is no descriptor at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecurityDescriptor {
@@ -140,6 +159,29 @@ impl SecurityDescriptor {
         Ok(Self { owner, entries })
     }
 
+    /// The self-relative form, which [`SecurityDescriptor::parse`] reads.
+    pub fn encode(&self) -> Vec<u8> {
+        let owner = self.owner.as_ref().map(Sid::encode).unwrap_or_default();
+        let mut list = Vec::new();
+        if let Some(entries) = &self.entries {
+            let aces: Vec<u8> = entries.iter().flat_map(Entry::encode).collect();
+            list.extend([2, 0]);
+            list.extend((8 + aces.len() as u16).to_le_bytes());
+            list.extend((entries.len() as u16).to_le_bytes());
+            list.extend([0, 0]);
+            list.extend(aces);
+        }
+        let mut out = vec![1, 0];
+        out.extend((SE_SELF_RELATIVE | SE_DACL_PRESENT).to_le_bytes());
+        let at = |part: &[u8], offset: usize| if part.is_empty() { 0 } else { offset as u32 };
+        for offset in [at(&owner, 20), 0, 0, at(&list, 20 + owner.len())] {
+            out.extend(offset.to_le_bytes());
+        }
+        out.extend(owner);
+        out.extend(list);
+        out
+    }
+
     /// An ACL at the start of `bytes`: revision, size, count; then ACEs of type, flags, size, rights, SID.
     ///
     /// # Errors
@@ -166,32 +208,48 @@ impl SecurityDescriptor {
     }
 }
 
-/// Descriptors cached for a client: equal ones are one, with a count (C-6, WSK_CACHE_SD, WSK_RELEASE_SD).
+/// Descriptors cached for a client: equal ones are one, with a count (C-6, WSK_CACHE_SD, WSK_RELEASE_SD). Each has its
+/// self-relative form at an address of its own, which is what a C client gets.
 #[derive(Debug, Default)]
 pub struct DescriptorCache {
-    all: Vec<(Arc<SecurityDescriptor>, usize)>,
+    all: Vec<Cached>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    descriptor: Arc<SecurityDescriptor>,
+    bytes: Box<[u8]>,
+    count: usize,
+}
+
+impl Cached {
+    fn address(&self) -> usize {
+        self.bytes.as_ptr().addr()
+    }
 }
 
 impl DescriptorCache {
-    /// The cached copy of `descriptor`, counted once more.
-    pub fn cache(&mut self, descriptor: SecurityDescriptor) -> Arc<SecurityDescriptor> {
-        if let Some((known, count)) = self.all.iter_mut().find(|(known, _)| **known == descriptor) {
-            *count += 1;
-            return known.clone();
+    /// The address of the cached copy of `descriptor`, counted once more.
+    pub fn cache(&mut self, descriptor: SecurityDescriptor) -> usize {
+        if let Some(known) = self.all.iter_mut().find(|known| *known.descriptor == descriptor) {
+            known.count += 1;
+            return known.address();
         }
-        let cached = Arc::new(descriptor);
-        self.all.push((cached.clone(), 1));
-        cached
+        let bytes = descriptor.encode().into_boxed_slice();
+        let cached = Cached { descriptor: Arc::new(descriptor), bytes, count: 1 };
+        let address = cached.address();
+        self.all.push(cached);
+        address
     }
 
-    /// Gives one count of a cached copy back, found by its address.
+    /// Gives one count of a cached copy back.
     ///
     /// # Errors
     /// INVALID_PARAMETER: it is not cached.
     pub fn release(&mut self, address: usize) -> Result<(), NtStatus> {
-        let at = self.position(address).ok_or(NtStatus::INVALID_PARAMETER)?;
-        self.all[at].1 -= 1;
-        if self.all[at].1 == 0 {
+        let at = self.all.iter().position(|known| known.address() == address).ok_or(NtStatus::INVALID_PARAMETER)?;
+        self.all[at].count -= 1;
+        if self.all[at].count == 0 {
             self.all.swap_remove(at);
         }
         Ok(())
@@ -199,16 +257,12 @@ impl DescriptorCache {
 
     /// The cached copy at an address.
     pub fn find(&self, address: usize) -> Option<Arc<SecurityDescriptor>> {
-        self.position(address).map(|at| self.all[at].0.clone())
-    }
-
-    fn position(&self, address: usize) -> Option<usize> {
-        self.all.iter().position(|(known, _)| Arc::as_ptr(known) as usize == address)
+        self.all.iter().find(|known| known.address() == address).map(|known| known.descriptor.clone())
     }
 
     /// Counts that were not given back.
     pub fn outstanding(&self) -> usize {
-        self.all.iter().map(|(_, count)| count).sum()
+        self.all.iter().map(|known| known.count).sum()
     }
 }
 
@@ -297,6 +351,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_encoded_is_read_back() {
+        let everyone = SecurityDescriptor::sharing_with([Sid::everyone(), Sid::new(5, &[21, 1, 2, 3])]);
+        let denied = Entry { trustee: Sid::everyone(), rights: 7, allow: false };
+        for descriptor in [
+            SecurityDescriptor::default(),
+            everyone,
+            SecurityDescriptor { owner: Some(Sid::local_system()), entries: Some(vec![denied]) },
+            SecurityDescriptor { owner: None, entries: Some(Vec::new()) },
+        ] {
+            assert_eq!(SecurityDescriptor::parse(&descriptor.encode()), Ok(descriptor));
+        }
+    }
+
     /// C-6: equal ones are one, counted; what is not there cannot be released.
     #[test]
     fn c6_cached_descriptors_are_counted() {
@@ -304,11 +372,11 @@ mod tests {
         let one = cache.cache(SecurityDescriptor::default());
         let same = cache.cache(SecurityDescriptor::default());
         let other = cache.cache(SecurityDescriptor::sharing_with([Sid::everyone()]));
-        assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
-        let address = Arc::as_ptr(&one) as usize;
-        assert_eq!((cache.release(address), cache.release(address)), (Ok(()), Ok(())));
-        assert_eq!(cache.release(address), Err(NtStatus::INVALID_PARAMETER));
-        assert!(cache.find(address).is_none());
+        assert!(one == same && one != other);
+        assert_eq!(cache.find(one).as_deref(), Some(&SecurityDescriptor::default()));
+        assert_eq!((cache.release(one), cache.release(one)), (Ok(()), Ok(())));
+        assert_eq!(cache.release(one), Err(NtStatus::INVALID_PARAMETER));
+        assert!(cache.find(one).is_none());
         assert_eq!(cache.outstanding(), 1);
     }
 }

@@ -244,8 +244,9 @@ impl Client {
         request
     }
 
-    /// WSK_CACHE_SD: a copy that stays until it is released; equal ones are one, with a count (C-6).
-    pub fn cache_security(&self, descriptor: SecurityDescriptor) -> Arc<SecurityDescriptor> {
+    /// WSK_CACHE_SD, for C clients: the address of a self-relative copy that stays until it is released; equal ones are one, with
+    /// a count (C-6).
+    pub fn cache_security(&self, descriptor: SecurityDescriptor) -> usize {
         self.shared.descriptors.lock().cache(descriptor)
     }
 

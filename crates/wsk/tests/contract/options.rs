@@ -115,6 +115,7 @@ fn sample(row: &Row) -> Result<OptionValue, NtStatus> {
         (MulticastInterface4 | UnicastInterface4, _) => number(first_interface_in_network_order),
         (MulticastInterface6 | UnicastInterface6, _) => number(1),
         (ProtectionLevel, _) => number(20),
+        (Tos | TrafficClass4 | TrafficClass6, _) => number(0x20), // the low two bits are TCP's own
         (Options4, _) => Ok(OptionValue::Octets(vec![1, 1, 1, 1])), // no operation
         (CongestionAlgorithm, _) => Ok(OptionValue::Octets(b"reno".to_vec())),
         // Headers are the business of raw sockets.

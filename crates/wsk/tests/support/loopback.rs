@@ -599,6 +599,9 @@ impl Endpoint for End {
     fn option(&self, option: OptionName) -> Result<OptionValue, NtStatus> {
         let mut net = self.shared.lock();
         let sock = net.sock(self.id).ok_or(CLOSED)?;
+        if matches!(option, OptionName::Mtu4 | OptionName::Mtu6) && sock.remote.is_none() {
+            return Err(NtStatus::INVALID_DEVICE_STATE);
+        }
         Ok(sock.options.get(&option).cloned().unwrap_or(OptionValue::Number(option.row().default.unwrap_or(0))))
     }
 
