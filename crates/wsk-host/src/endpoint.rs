@@ -18,6 +18,7 @@ use wsk_core::option::{OptionName, OptionValue};
 use wsk_core::transport::{Endpoint, Family, Hangup, Protocol, StreamEnd};
 
 use crate::cmsg::{Seen, Sent};
+use crate::icmp::{Errors, Fate};
 use crate::message::Header;
 use crate::option::Wishes;
 use crate::sockopt::TcpState;
@@ -53,6 +54,7 @@ pub(crate) struct HostEndpoint {
     connected: AtomicBool,
     pub(crate) v6_only: AtomicBool,
     pub(crate) wishes: Wishes,
+    pub(crate) errors: Errors,
     /// Watches of an incoming connection in flight; they need the descriptor.
     watches: AtomicU32,
     /// Where it was bound, with the port that was chosen.
@@ -118,6 +120,7 @@ impl HostEndpoint {
             connected: AtomicBool::new(connected),
             v6_only: AtomicBool::new(family == Family::V6),
             wishes: Wishes::default(),
+            errors: Errors::default(),
             watches: AtomicU32::new(0),
             bound: Mutex::new(None),
             backlog,
@@ -268,6 +271,26 @@ impl HostEndpoint {
         Sent::new(control, family, self.wishes.class(family))
     }
 
+    /// A datagram call met `errno`. If that is the echo of an earlier datagram's fate, and somebody wants to know, it is kept. Says
+    /// whether the call is to be made again.
+    pub(crate) fn is_echo(&self, errno: i32) -> bool {
+        match errno {
+            libc::EAGAIN | libc::EMSGSIZE | libc::ECANCELED => false,
+            libc::EINTR => true,
+            _ => self.collect_errors() || errno == libc::ECONNREFUSED,
+        }
+    }
+
+    /// Takes over what the kernel knows of failed datagrams. Whether there was anything.
+    pub(crate) fn collect_errors(&self) -> bool {
+        self.wishes.wants_errors() && self.with_fd(|fd| Ok(self.errors.collect(fd, &self.stats))) == Ok(true)
+    }
+
+    /// The next failed datagram that the client is to hear of.
+    pub(crate) fn next_fate(&self) -> Option<Fate> {
+        self.errors.take(&self.wishes)
+    }
+
     /// A datagram's flags and control data, as its client sees them.
     pub(crate) fn shown(&self, source: &SocketAddr, seen: &Seen) -> (ControlFlags, ControlData) {
         (seen.flags, seen.control(&self.wishes, address::family_of(source)))
@@ -321,6 +344,15 @@ impl HostEndpoint {
         self.failure().map_or(Ok(()), Err)
     }
 
+    /// As [`HostEndpoint::is_echo`], for a call that the driver knows nothing of.
+    fn was_echo(&self, errno: i32) -> bool {
+        let echo = self.is_echo(errno);
+        if self.errors.some() {
+            self.errors.call_driver();
+        }
+        echo
+    }
+
     /// Sends one datagram without waiting. `false`: it could not be taken now.
     fn try_send_one(&self, memory: &Memory, remote: &SocketAddr, control: &Sent) -> Result<bool, NtStatus> {
         let segments = memory.segments(0);
@@ -334,7 +366,7 @@ impl HostEndpoint {
                     return match message::send(fd, &header) {
                         Ok(_) => Ok(true),
                         Err(libc::EAGAIN) => Ok(false),
-                        Err(libc::ECONNREFUSED | libc::EINTR) => continue,
+                        Err(errno) if self.was_echo(errno) => continue,
                         Err(errno) => Err(errno::on_send(errno)),
                     };
                 }
@@ -357,7 +389,7 @@ impl HostEndpoint {
                     Ok(_) => Ok(true),
                     Err(Errno::AGAIN) => Ok(false),
                     // The echo of an earlier datagram's fate; this one was not tried.
-                    Err(Errno::CONNREFUSED | Errno::INTR) => continue,
+                    Err(e) if self.was_echo(e.raw_os_error()) => continue,
                     Err(e) => Err(errno::on_send(e.raw_os_error())),
                 };
             }
@@ -500,6 +532,11 @@ impl Endpoint for HostEndpoint {
     fn option(&self, option: OptionName) -> Result<OptionValue, NtStatus> {
         self.stats.add(1);
         self.with_fd(|fd| option::get(self, fd, option))
+    }
+
+    fn report_unreachable(&self, port: bool, network: bool) -> Result<(), NtStatus> {
+        self.stats.add(2);
+        self.with_fd(|fd| option::report_unreachable(self, fd, port, network))
     }
 
     fn unread(&self) -> usize {

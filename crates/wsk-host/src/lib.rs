@@ -13,6 +13,7 @@ mod cmsg;
 mod driver;
 mod endpoint;
 mod errno;
+mod icmp;
 mod message;
 mod option;
 mod pool;

@@ -108,6 +108,12 @@ impl Header {
         self.link(NAME_SPACE, CONTROL_SPACE);
     }
 
+    /// For a message of the error queue, without the bytes that were sent.
+    pub(crate) fn for_error(&mut self) {
+        self.pieces.clear();
+        self.link(NAME_SPACE, CONTROL_SPACE);
+    }
+
     /// For datagrams into buffers that the ring chooses: only the space for address and control messages counts.
     pub(crate) fn for_multishot(&mut self) {
         self.pieces.clear();
@@ -201,8 +207,17 @@ pub(crate) fn single_piece_mut(memory: &mut Memory, skip: usize) -> Option<(*mut
 
 /// Receives one datagram as `header` describes. `Err` is an errno.
 pub(crate) fn receive(fd: BorrowedFd<'_>, header: &mut Header) -> Result<usize, i32> {
+    receive_with(fd, header, libc::MSG_DONTWAIT)
+}
+
+/// Takes one message out of the error queue. `Err` is an errno.
+pub(crate) fn receive_error(fd: BorrowedFd<'_>, header: &mut Header) -> Result<usize, i32> {
+    receive_with(fd, header, libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE)
+}
+
+fn receive_with(fd: BorrowedFd<'_>, header: &mut Header, flags: i32) -> Result<usize, i32> {
     // SAFETY: every pointer in the header was set by its last `for_*` call from storage that the caller still holds.
-    let result = unsafe { libc::recvmsg(fd.as_raw_fd(), header.message_mut(), libc::MSG_DONTWAIT) };
+    let result = unsafe { libc::recvmsg(fd.as_raw_fd(), header.message_mut(), flags) };
     usize::try_from(result).map_err(|_| last_errno())
 }
 

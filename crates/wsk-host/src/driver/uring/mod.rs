@@ -27,6 +27,7 @@ use crate::bell::Bell;
 use crate::cmsg::CONTROL_SPACE;
 use crate::driver::{Table, own};
 use crate::endpoint::{FinState, HostEndpoint};
+use crate::icmp::{self, Attention};
 use crate::message::Header;
 use crate::pool::Shared;
 use crate::stats::Stats;
@@ -78,6 +79,7 @@ pub(crate) struct UringDriver {
     missed: Vec<OpKey>,
     batch: Vec<ring::Completion>,
     background: Background,
+    attention: Arc<Attention>,
     bell: Arc<Bell>,
 }
 
@@ -102,6 +104,7 @@ impl UringDriver {
             missed: Vec::new(),
             batch: Vec::new(),
             background: Background::new(stats),
+            attention: Attention::new(Arc::clone(&bell)),
             bell,
         })
     }
@@ -113,6 +116,7 @@ impl UringDriver {
 
     fn attach(&mut self, token: Token, endpoint: Arc<HostEndpoint>) {
         let fd = endpoint.raw_fd().unwrap_or(-1);
+        endpoint.errors.attach(&self.attention, token);
         let socket =
             Socket { endpoint, fd, ops: [None; KINDS], watches: Vec::new(), sends_to: 0, in_flight: 0, detach: None };
         self.sockets.insert(token, socket);
@@ -317,13 +321,42 @@ impl UringDriver {
                 let mut header = self.header();
                 header.for_multishot();
                 self.start(token, fd, Some(header), Work::Datagrams);
+                self.look_for_errors(token);
             }
             Operation::ReceiveFrom(memory) => {
                 let header = self.header();
-                self.start(token, fd, Some(header), Work::ReceiveFrom { memory });
+                self.start(token, fd, Some(header), Work::ReceiveFrom { memory, failed: None });
+                self.look_for_errors(token);
             }
             Operation::SendTo { .. } => self.send_to(token, fd, operation),
             _ => unreachable!("submit takes care of the rest"),
+        }
+    }
+
+    /// A receive begins: errors may have come while there was none.
+    fn look_for_errors(&mut self, token: Token) {
+        let endpoint = &self.sockets.get(token).expect("admitted").endpoint;
+        endpoint.collect_errors();
+        if endpoint.errors.some() {
+            self.deliver_errors(token);
+        }
+    }
+
+    /// Tells of failed datagrams, if a receive is there to be told.
+    fn deliver_errors(&mut self, token: Token) {
+        let Some(socket) = self.sockets.get(token) else { return };
+        if socket.ops[Kind::Datagrams as usize].is_some() {
+            while let Some(fate) = socket.endpoint.next_fate() {
+                let events = [
+                    fate.unreachable.map(Event::Unreachable),
+                    fate.shown.map(|info| Event::Datagram(icmp::datagram(info))),
+                ];
+                self.ready.extend(events.into_iter().flatten().map(|event| Report { token, event }));
+            }
+        } else if let Some(key) = socket.ops[Kind::ReceiveFrom as usize]
+            && socket.endpoint.errors.some()
+        {
+            self.push_cancel(key); // its end finds the error
         }
     }
 
@@ -378,6 +411,9 @@ impl Driver for UringDriver {
         loop {
             self.bell.take_nudge();
             self.take_returned();
+            for token in self.attention.take() {
+                self.deliver_errors(token);
+            }
             self.background.run();
             reports.append(&mut self.ready);
             rung |= self.bell.take_ring();

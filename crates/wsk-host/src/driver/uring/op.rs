@@ -8,7 +8,7 @@ use io_uring::opcode;
 use io_uring::types::Fd;
 use slotmap::Key;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{Gather, IncomingId, Messages, SendId, Token};
+use wsk_core::transport::{DatagramInfo, Gather, IncomingId, Messages, SendId, Token};
 
 use super::{OpKey, UringDriver};
 use crate::endpoint::HostEndpoint;
@@ -33,16 +33,39 @@ pub(super) const KINDS: usize = 9;
 /// What an operation does, and the memory it holds.
 pub(super) enum Work {
     Accept,
-    WatchIncoming { id: IncomingId, endpoint: Arc<HostEndpoint> },
-    Connect { first: Memory },
+    WatchIncoming {
+        id: IncomingId,
+        endpoint: Arc<HostEndpoint>,
+    },
+    Connect {
+        first: Memory,
+    },
     Stream,
-    Receive { memory: Memory, offset: usize },
-    Send { parts: Gather, sent: usize, total: usize },
+    Receive {
+        memory: Memory,
+        offset: usize,
+    },
+    Send {
+        parts: Gather,
+        sent: usize,
+        total: usize,
+    },
     Watch,
-    Shutdown { reported: bool },
+    Shutdown {
+        reported: bool,
+    },
     Datagrams,
-    ReceiveFrom { memory: Memory },
-    SendTo { id: SendId, messages: Messages, sent: usize, remote: SocketAddr },
+    /// `failed`: an earlier datagram did not arrive; that is what is received.
+    ReceiveFrom {
+        memory: Memory,
+        failed: Option<DatagramInfo>,
+    },
+    SendTo {
+        id: SendId,
+        messages: Messages,
+        sent: usize,
+        remote: SocketAddr,
+    },
 }
 
 impl Work {
@@ -127,7 +150,7 @@ impl UringDriver {
                 let header = header.as_ref().expect("datagrams have a header");
                 opcode::RecvMsgMulti::new(fd, header.message(), self.datagrams.group()).build()
             }
-            Work::ReceiveFrom { memory } => {
+            Work::ReceiveFrom { memory, .. } => {
                 let header = header.as_mut().expect("a datagram has a header");
                 header.for_receive_from(memory);
                 opcode::RecvMsg::new(fd, header.message_mut()).build()
