@@ -3,6 +3,8 @@
 //! Linux reports a reset once and then shows the end of a stream; here the first failure is latched and every later
 //! operation gets it (F-168). The descriptor is closed by the driver or by `discard`, never under a call in progress.
 
+mod datagram;
+
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -10,16 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendFlags, SocketFlags};
-use wsk_abi::flags::ControlFlags;
 use wsk_abi::status::NtStatus;
 use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
 use wsk_core::option::{OptionName, OptionValue};
 use wsk_core::transport::{Endpoint, Family, Hangup, Protocol, StreamEnd};
 
-use crate::cmsg::{Seen, Sent};
-use crate::icmp::{Errors, Fate};
-use crate::message::Header;
+use crate::icmp::Errors;
 use crate::option::Wishes;
 use crate::sockopt::TcpState;
 use crate::stats::Stats;
@@ -262,40 +261,6 @@ impl HostEndpoint {
         address::in_family(self.family, self.v6_only.load(Ordering::Relaxed), remote)
     }
 
-    /// What goes with a datagram to `remote`, an address of this endpoint's family.
-    pub(crate) fn outgoing(&self, remote: &SocketAddr, control: &ControlData) -> Sent {
-        if control.is_empty() {
-            return Sent::none();
-        }
-        let family = address::family_of(remote);
-        Sent::new(control, family, self.wishes.class(family))
-    }
-
-    /// A datagram call met `errno`. If that is the echo of an earlier datagram's fate, and somebody wants to know, it is kept. Says
-    /// whether the call is to be made again.
-    pub(crate) fn is_echo(&self, errno: i32) -> bool {
-        match errno {
-            libc::EAGAIN | libc::EMSGSIZE | libc::ECANCELED => false,
-            libc::EINTR => true,
-            _ => self.collect_errors() || errno == libc::ECONNREFUSED,
-        }
-    }
-
-    /// Takes over what the kernel knows of failed datagrams. Whether there was anything.
-    pub(crate) fn collect_errors(&self) -> bool {
-        self.wishes.wants_errors() && self.with_fd(|fd| Ok(self.errors.collect(fd, &self.stats))) == Ok(true)
-    }
-
-    /// The next failed datagram that the client is to hear of.
-    pub(crate) fn next_fate(&self) -> Option<Fate> {
-        self.errors.take(&self.wishes)
-    }
-
-    /// A datagram's flags and control data, as its client sees them.
-    pub(crate) fn shown(&self, source: &SocketAddr, seen: &Seen) -> (ControlFlags, ControlData) {
-        (seen.flags, seen.control(&self.wishes, address::family_of(source)))
-    }
-
     /// Makes the endpoint bound and unconnected again after a connect that did not succeed (F-153).
     pub(crate) fn undo_connect(&self) {
         let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
@@ -342,58 +307,6 @@ impl HostEndpoint {
     /// What keeps a stream call from being tried.
     fn usable(&self) -> Result<(), NtStatus> {
         self.failure().map_or(Ok(()), Err)
-    }
-
-    /// As [`HostEndpoint::is_echo`], for a call that the driver knows nothing of.
-    fn was_echo(&self, errno: i32) -> bool {
-        let echo = self.is_echo(errno);
-        if self.errors.some() {
-            self.errors.call_driver();
-        }
-        echo
-    }
-
-    /// Sends one datagram without waiting. `false`: it could not be taken now.
-    fn try_send_one(&self, memory: &Memory, remote: &SocketAddr, control: &Sent) -> Result<bool, NtStatus> {
-        let segments = memory.segments(0);
-        if !control.bytes().is_empty() {
-            let mut header = Header::new();
-            header.set_control(control);
-            header.for_send_to(memory, remote);
-            return self.with_fd(|fd| {
-                loop {
-                    self.stats.add(1);
-                    return match message::send(fd, &header) {
-                        Ok(_) => Ok(true),
-                        Err(libc::EAGAIN) => Ok(false),
-                        Err(errno) if self.was_echo(errno) => continue,
-                        Err(errno) => Err(errno::on_send(errno)),
-                    };
-                }
-            });
-        }
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        self.with_fd(|fd| {
-            loop {
-                self.stats.add(1);
-                let result = match segments.as_slice() {
-                    [] => net::sendto(fd, &[], flags, remote),
-                    [only] => net::sendto(fd, only, flags, remote),
-                    many => {
-                        let pieces: smallvec::SmallVec<[std::io::IoSlice<'_>; 8]> =
-                            many.iter().take(message::MOST_PIECES).map(|piece| std::io::IoSlice::new(piece)).collect();
-                        net::sendmsg_addr(fd, remote, &pieces, &mut net::SendAncillaryBuffer::default(), flags)
-                    }
-                };
-                return match result {
-                    Ok(_) => Ok(true),
-                    Err(Errno::AGAIN) => Ok(false),
-                    // The echo of an earlier datagram's fate; this one was not tried.
-                    Err(e) if self.was_echo(e.raw_os_error()) => continue,
-                    Err(e) => Err(errno::on_send(e.raw_os_error())),
-                };
-            }
-        })
     }
 
     /// The outcome of a non-blocking stream call.
@@ -508,20 +421,11 @@ impl Endpoint for HostEndpoint {
     fn try_send_to(
         &self,
         messages: &[Memory],
-        mut sent: usize,
+        sent: usize,
         remote: SocketAddr,
         control: &ControlData,
     ) -> Result<usize, NtStatus> {
-        self.usable()?;
-        let remote = self.destination(remote)?;
-        let control = self.outgoing(&remote, control);
-        while let Some(memory) = messages.get(sent) {
-            if !self.try_send_one(memory, &remote, &control)? {
-                break;
-            }
-            sent += 1;
-        }
-        Ok(sent)
+        self.send_datagrams(messages, sent, remote, control)
     }
 
     fn set_option(&self, option: OptionName, value: &OptionValue) -> Result<(), NtStatus> {
