@@ -8,6 +8,7 @@
 
 mod address;
 mod background;
+mod batch;
 mod bell;
 mod cmsg;
 mod driver;

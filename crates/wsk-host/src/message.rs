@@ -78,10 +78,10 @@ impl Header {
         self.sending = bytes.len();
     }
 
-    /// For a datagram send, after [`Header::set_control`].
-    pub(crate) fn for_send_to(&mut self, memory: &Memory, remote: &SocketAddr) {
+    /// For a send of datagrams as one message, after [`Header::set_control`].
+    pub(crate) fn for_send_to(&mut self, unit: &[Memory], remote: &SocketAddr) {
         self.pieces.clear();
-        for segment in memory.segments(0) {
+        for segment in unit.iter().flat_map(|memory| memory.segments(0)) {
             self.pieces.push(libc::iovec { iov_base: segment.as_ptr().cast_mut().cast(), iov_len: segment.len() });
         }
         self.name = Name::new(remote);
@@ -229,7 +229,8 @@ pub(crate) fn send(fd: BorrowedFd<'_>, header: &Header) -> Result<usize, i32> {
     usize::try_from(result).map_err(|_| last_errno())
 }
 
-fn last_errno() -> i32 {
+/// The errno of the call that just failed.
+pub(crate) fn last_errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)
 }
 

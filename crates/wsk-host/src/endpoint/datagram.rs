@@ -1,6 +1,7 @@
 //! An endpoint's datagrams: sending at once, what goes with them and what is shown, and the fate of earlier ones.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 use rustix::net::{self, SendFlags};
@@ -8,12 +9,12 @@ use wsk_abi::flags::ControlFlags;
 use wsk_abi::status::NtStatus;
 use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
+use wsk_core::transport::Protocol;
 
 use super::HostEndpoint;
 use crate::cmsg::{Seen, Sent};
 use crate::icmp::Fate;
-use crate::message::{self, Header};
-use crate::{address, errno};
+use crate::{address, batch, errno};
 
 impl HostEndpoint {
     /// What goes with a datagram to `remote`, an address of this endpoint's family.
@@ -69,56 +70,66 @@ impl HostEndpoint {
     ) -> Result<usize, NtStatus> {
         self.usable()?;
         let remote = self.destination(remote)?;
-        let control = self.outgoing(&remote, control);
-        while let Some(memory) = messages.get(sent) {
-            if !self.try_send_one(memory, &remote, &control)? {
-                break;
+        let before = sent;
+        while sent < messages.len() {
+            match self.send_some(&messages[sent..], &remote, control) {
+                Ok(0) => break,
+                Ok(n) => sent += n,
+                // Those before it went out; the next call tells.
+                Err(_) if sent > before => break,
+                Err(status) => return Err(status),
             }
-            sent += 1;
         }
         Ok(sent)
     }
 
-    /// Sends one datagram without waiting. `false`: it could not be taken now.
-    fn try_send_one(&self, memory: &Memory, remote: &SocketAddr, control: &Sent) -> Result<bool, NtStatus> {
-        let segments = memory.segments(0);
-        if !control.bytes().is_empty() {
-            let mut header = Header::new();
-            header.set_control(control);
-            header.for_send_to(memory, remote);
-            return self.with_fd(|fd| {
-                loop {
-                    self.stats.add(1);
-                    return match message::send(fd, &header) {
-                        Ok(_) => Ok(true),
-                        Err(libc::EAGAIN) => Ok(false),
-                        Err(errno) if self.was_echo(errno) => continue,
-                        Err(errno) => Err(errno::on_send(errno)),
-                    };
-                }
-            });
-        }
+    /// Sends what goes with one call; how many datagrams went out, 0 if none could be taken now.
+    fn send_some(&self, messages: &[Memory], remote: &SocketAddr, control: &ControlData) -> Result<usize, NtStatus> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let single = match messages {
+            [Memory::None] => Some(&[][..]),
+            [only] => only.as_slice(),
+            _ => None,
+        };
+        let sent = self.outgoing(remote, control);
         self.with_fd(|fd| {
             loop {
                 self.stats.add(1);
-                let result = match segments.as_slice() {
-                    [] => net::sendto(fd, &[], flags, remote),
-                    [only] => net::sendto(fd, only, flags, remote),
-                    many => {
-                        let pieces: smallvec::SmallVec<[std::io::IoSlice<'_>; 8]> =
-                            many.iter().take(message::MOST_PIECES).map(|piece| std::io::IoSlice::new(piece)).collect();
-                        net::sendmsg_addr(fd, remote, &pieces, &mut net::SendAncillaryBuffer::default(), flags)
+                let result = match single {
+                    Some(bytes) if control.is_empty() => {
+                        net::sendto(fd, bytes, flags, remote).map(|_| 1).map_err(Errno::raw_os_error)
                     }
+                    _ => batch::send(fd, messages, remote, &sent, self.largest_segment(control)),
                 };
                 return match result {
-                    Ok(_) => Ok(true),
-                    Err(Errno::AGAIN) => Ok(false),
+                    Ok(n) => Ok(n),
+                    Err(libc::EAGAIN) => Ok(0),
+                    Err(errno) if self.refused_unit(errno, batch::unit(messages, self.largest_segment(control))) => {
+                        continue;
+                    }
                     // The echo of an earlier datagram's fate; this one was not tried.
-                    Err(e) if self.was_echo(e.raw_os_error()) => continue,
-                    Err(e) => Err(errno::on_send(e.raw_os_error())),
+                    Err(errno) if self.was_echo(errno) => continue,
+                    Err(errno) => Err(errno::on_send(errno)),
                 };
             }
         })
+    }
+
+    /// The longest datagrams of which the kernel may get several as one; 0: it gets them one by one.
+    pub(crate) fn largest_segment(&self, control: &ControlData) -> usize {
+        // What the client has cut by itself is no single datagram.
+        let cut = control.segment_size().is_some() || self.wishes.cuts();
+        if cut || self.protocol != Protocol::Udp { 0 } else { self.largest_segment.load(Ordering::Relaxed) as usize }
+    }
+
+    /// A send of `unit` met `errno`: whether the kernel refused only that it was one. Such sizes go one by one from now on.
+    pub(crate) fn refused_unit(&self, errno: i32, unit: (usize, u16)) -> bool {
+        let (count, size) = unit;
+        if count < 2 || !matches!(errno, libc::EIO | libc::EINVAL | libc::EMSGSIZE) {
+            return false;
+        }
+        let largest = if errno == libc::EIO { 0 } else { u32::from(size) - 1 };
+        self.largest_segment.fetch_min(largest, Ordering::Relaxed);
+        true
     }
 }

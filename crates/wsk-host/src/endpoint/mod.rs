@@ -54,6 +54,8 @@ pub(crate) struct HostEndpoint {
     pub(crate) v6_only: AtomicBool,
     pub(crate) wishes: Wishes,
     pub(crate) errors: Errors,
+    /// The longest datagrams of which the kernel takes several as one (see `batch`).
+    largest_segment: AtomicU32,
     /// Watches of an incoming connection in flight; they need the descriptor.
     watches: AtomicU32,
     /// Where it was bound, with the port that was chosen.
@@ -120,6 +122,7 @@ impl HostEndpoint {
             v6_only: AtomicBool::new(family == Family::V6),
             wishes: Wishes::default(),
             errors: Errors::default(),
+            largest_segment: AtomicU32::new(u32::MAX),
             watches: AtomicU32::new(0),
             bound: Mutex::new(None),
             backlog,

@@ -70,6 +70,11 @@ impl Wishes {
         shown.contains(ControlKinds::ERROR) || self.unreachable() != (false, false)
     }
 
+    /// Whether the host cuts what is sent.
+    pub(crate) fn cuts(&self) -> bool {
+        self.segment.load(Ordering::Relaxed) != 0
+    }
+
     /// The TOS byte, or the traffic class, of what is sent.
     pub(crate) fn class(&self, family: Family) -> u8 {
         self.class[family as usize].load(Ordering::Relaxed) as u8

@@ -379,14 +379,16 @@ fn send_to(socket: &mut Socket, report: &mut impl FnMut(Event)) {
         };
         let SendingTo { messages, sent, remote, control, .. } = &mut send;
         let result = match socket.endpoint.try_send_to(messages, *sent, *remote, control) {
-            Ok(n) => {
+            Ok(n) if n >= messages.len() => {
                 *sent = n;
-                if n < messages.len() {
-                    socket.writable = false;
-                    socket.sends_to.push_front(send);
-                    return;
-                }
                 Ok(())
+            }
+            Ok(n) => {
+                // Without progress there is no room; otherwise what is left may have failed.
+                socket.writable = n > *sent;
+                *sent = n;
+                socket.sends_to.push_front(send);
+                continue;
             }
             Err(status) => Err(status),
         };

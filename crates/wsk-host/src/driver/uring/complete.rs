@@ -94,7 +94,7 @@ impl UringDriver {
             },
             Work::SendTo { .. } => match result {
                 n if n >= 0 => self.on_sent_to(key),
-                e if !op.stop && self.was_echo(key, -e) => Next::Again,
+                e if !op.stop && (self.refused_unit(key, -e) || self.was_echo(key, -e)) => Next::Again,
                 e => self.on_error(key, -e),
             },
             Work::Accept => self.on_accept(key, result, more, reports),
@@ -178,8 +178,8 @@ impl UringDriver {
 
     fn on_sent_to(&mut self, key: OpKey) -> Next {
         let op = &mut self.ops[key];
-        let Work::SendTo { messages, sent, .. } = &mut op.work else { unreachable!("checked by the caller") };
-        *sent += 1;
+        let Work::SendTo { messages, sent, unit, .. } = &mut op.work else { unreachable!("checked by the caller") };
+        *sent += unit.0;
         if *sent >= messages.len() {
             Next::End(End::Done(*sent))
         } else if op.stop {
@@ -270,6 +270,15 @@ impl UringDriver {
             reports.push(Report { token, event: Event::Datagram(icmp::datagram(info)) });
         }
         Next::Again
+    }
+
+    /// Whether the kernel refused several datagrams only because they were one message.
+    fn refused_unit(&self, key: OpKey, errno: i32) -> bool {
+        let op = &self.ops[key];
+        match (&op.work, self.sockets.get(op.token)) {
+            (Work::SendTo { unit, .. }, Some(socket)) => socket.endpoint.refused_unit(errno, *unit),
+            _ => false,
+        }
     }
 
     /// Whether a send only met the fate of an earlier datagram.

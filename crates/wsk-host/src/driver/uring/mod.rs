@@ -16,13 +16,14 @@ use io_uring::{cqueue, opcode, squeue, types};
 use slotmap::{Key, KeyData, SlotMap};
 use wsk_abi::status::NtStatus;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{Doorbell, Driver, Event, Gather, IncomingId, Operation, Report, Token};
+use wsk_core::transport::{Doorbell, Driver, Endpoint, Event, Gather, IncomingId, Operation, Report, Token};
 
 use op::{KINDS, Kind, Op, Socket, Work};
 pub(crate) use ring::{BufferRing, Flavour, Ring};
 
 use crate::address::NAME_SPACE;
 use crate::background::Background;
+use crate::batch;
 use crate::bell::Bell;
 use crate::cmsg::CONTROL_SPACE;
 use crate::driver::{Table, own};
@@ -263,19 +264,31 @@ impl UringDriver {
     }
 
     fn send_to(&mut self, token: Token, fd: RawFd, operation: Operation) {
-        let Operation::SendTo { id, messages, sent, remote, control } = operation else {
+        let Operation::SendTo { id, messages, mut sent, remote, control } = operation else {
             unreachable!("checked by the caller")
         };
-        let endpoint = &self.sockets.get(token).expect("admitted").endpoint;
-        let result = match endpoint.destination(remote) {
-            Ok(remote) if sent < messages.len() => {
-                let control = endpoint.outgoing(&remote, &control);
-                let mut header = self.header();
-                header.set_control(&control);
-                return self.start(token, fd, Some(header), Work::SendTo { id, messages, sent, remote });
+        let socket = self.sockets.get(token).expect("admitted");
+        let endpoint = &socket.endpoint;
+        let mut result = endpoint.destination(remote).map(drop);
+        // The ring has no call for several messages. What it cannot take as one goes out at once, if that is in order.
+        let in_order = socket.sends_to == 0;
+        let one = |sent| batch::unit(&messages[sent..], endpoint.largest_segment(&control)).0 == messages.len() - sent;
+        while result.is_ok() && in_order && sent < messages.len() && !one(sent) {
+            let before = sent;
+            match endpoint.try_send_to(&messages, sent, remote, &control) {
+                Ok(n) => sent = n,
+                Err(status) => result = Err(status),
             }
-            other => other.map(drop),
-        };
+            if sent == before {
+                break;
+            }
+        }
+        if result.is_ok() && sent < messages.len() {
+            let remote = endpoint.destination(remote).expect("checked above");
+            let header = self.header();
+            let unit = (0, 0);
+            return self.start(token, fd, Some(header), Work::SendTo { id, messages, sent, remote, control, unit });
+        }
         self.ready.push(Report { token, event: Event::SendToDone { id, messages, sent, result } });
     }
 
