@@ -171,6 +171,8 @@ pub struct Counters {
     pub buffers_lent: u64,
     /// Bytes of memory set aside for receive buffers.
     pub buffer_memory: u64,
+    /// Datagrams that came and that the host dropped, mostly for want of room in its own queues.
+    pub datagrams_dropped_by_host: u64,
 }
 
 /// The transport's side of one socket: what can be done at once, from any thread, without blocking.
@@ -215,11 +217,10 @@ pub trait Endpoint: Send + Sync + Any {
     fn try_receive(&self, memory: &mut Memory, offset: usize) -> Result<Option<usize>, NtStatus>;
 
     /// Sends datagrams without waiting: those of `messages` behind the first `sent`, in order. Returns how many of all have gone
-    /// out now, `sent` if none could be taken.
+    /// out now, `sent` if none could be taken. Fewer than all may mean that the next one fails: asking again tells.
     ///
     /// # Errors
-    /// Of the first that could not be sent: INVALID_BUFFER_SIZE when too long, ACCESS_DENIED, NETWORK_UNREACHABLE, ...
-    /// (F-191). Those before it went out.
+    /// Of the first of them: INVALID_BUFFER_SIZE when too long, ACCESS_DENIED, NETWORK_UNREACHABLE, ... (F-191).
     fn try_send_to(
         &self,
         messages: &[Memory],

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use wsk_abi::flags::ControlFlags;
-use wsk_core::control_data::{ControlData, ControlKinds};
+use wsk_core::control_data::{ControlData, ControlKinds, IcmpError};
 use wsk_core::transport::Family;
 
 use crate::option::Wishes;
@@ -30,6 +30,7 @@ pub(crate) struct Seen {
     local: Option<(IpAddr, u32)>,
     hop_limit: Option<u8>,
     traffic_class: Option<u8>,
+    error: Option<IcmpError>,
 }
 
 impl Seen {
@@ -69,10 +70,25 @@ impl Seen {
             (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
                 self.hop_limit = word(data, 0).map(|hops| hops as u8);
             }
+            // sock_extended_err: errno, origin, type, code, padding, info, data
+            (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
+                let (Some([origin, kind, code, _]), Some(info)) = (octets(data, 4), word(data, 8)) else { return };
+                let protocol = match origin {
+                    libc::SO_EE_ORIGIN_ICMP => 1,
+                    libc::SO_EE_ORIGIN_ICMP6 => 58,
+                    _ => return,
+                };
+                self.error = Some(IcmpError { protocol, kind, code, info });
+            }
             (libc::IPPROTO_IP, libc::IP_TOS) => self.traffic_class = data.first().copied(),
             (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => self.traffic_class = word(data, 0).map(|class| class as u8),
             _ => {}
         }
+    }
+
+    /// The ICMP error that it is, out of the error queue.
+    pub(crate) fn error(&self) -> Option<IcmpError> {
+        self.error
     }
 
     /// What a client with these wishes sees of it; `family` is the datagram's own (C-42).
@@ -315,6 +331,22 @@ mod tests {
         // C-42: where the kernel has only the message of IPv6, it is IPv4's all the same.
         let mapped = Seen::parse(&v6("::ffff:10.0.0.1", 2)).control(&all.wishes, Family::V4);
         assert_eq!(mapped.packet_info(), Some((Ipv4Addr::new(10, 0, 0, 1).into(), 2)));
+    }
+
+    /// E-84: an ICMP error as it is; what did not come by ICMP is none.
+    #[test]
+    fn e84_errors_of_the_queue_are_read() {
+        let of = |origin: u8| [111, 0, 0, 0, origin, 3, 4, 0, 0x78, 5, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 10, 0, 0, 1];
+        let error = |level, kind, origin| Seen::parse(&message(level, kind, &of(origin))).error();
+        let expected = |protocol| Some(IcmpError { protocol, kind: 3, code: 4, info: 0x578 });
+        assert_eq!(error(0, libc::IP_RECVERR, 2), expected(1));
+        assert_eq!(error(41, libc::IPV6_RECVERR, 2), expected(1), "of IPv4 on a dual-mode socket");
+        assert_eq!(error(41, libc::IPV6_RECVERR, 3), expected(58));
+        assert_eq!(error(0, libc::IP_RECVERR, 1), None);
+        let whole = message(0, libc::IP_RECVERR, &of(2));
+        for cut in 0..whole.len() {
+            Seen::parse(&whole[..cut]);
+        }
     }
 
     /// C 4.4, C-21, F-192: each message that can be sent.

@@ -8,11 +8,13 @@
 
 mod address;
 mod background;
+mod batch;
 mod bell;
 mod cmsg;
 mod driver;
 mod endpoint;
 mod errno;
+mod icmp;
 mod message;
 mod option;
 mod pool;

@@ -78,10 +78,10 @@ impl Header {
         self.sending = bytes.len();
     }
 
-    /// For a datagram send, after [`Header::set_control`].
-    pub(crate) fn for_send_to(&mut self, memory: &Memory, remote: &SocketAddr) {
+    /// For a send of datagrams as one message, after [`Header::set_control`].
+    pub(crate) fn for_send_to(&mut self, unit: &[Memory], remote: &SocketAddr) {
         self.pieces.clear();
-        for segment in memory.segments(0) {
+        for segment in unit.iter().flat_map(|memory| memory.segments(0)) {
             self.pieces.push(libc::iovec { iov_base: segment.as_ptr().cast_mut().cast(), iov_len: segment.len() });
         }
         self.name = Name::new(remote);
@@ -105,6 +105,12 @@ impl Header {
     pub(crate) fn for_receive_into(&mut self, space: *mut u8, len: usize) {
         self.pieces.clear();
         self.pieces.push(libc::iovec { iov_base: space.cast(), iov_len: len });
+        self.link(NAME_SPACE, CONTROL_SPACE);
+    }
+
+    /// For a message of the error queue, without the bytes that were sent.
+    pub(crate) fn for_error(&mut self) {
+        self.pieces.clear();
         self.link(NAME_SPACE, CONTROL_SPACE);
     }
 
@@ -201,8 +207,17 @@ pub(crate) fn single_piece_mut(memory: &mut Memory, skip: usize) -> Option<(*mut
 
 /// Receives one datagram as `header` describes. `Err` is an errno.
 pub(crate) fn receive(fd: BorrowedFd<'_>, header: &mut Header) -> Result<usize, i32> {
+    receive_with(fd, header, libc::MSG_DONTWAIT)
+}
+
+/// Takes one message out of the error queue. `Err` is an errno.
+pub(crate) fn receive_error(fd: BorrowedFd<'_>, header: &mut Header) -> Result<usize, i32> {
+    receive_with(fd, header, libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE)
+}
+
+fn receive_with(fd: BorrowedFd<'_>, header: &mut Header, flags: i32) -> Result<usize, i32> {
     // SAFETY: every pointer in the header was set by its last `for_*` call from storage that the caller still holds.
-    let result = unsafe { libc::recvmsg(fd.as_raw_fd(), header.message_mut(), libc::MSG_DONTWAIT) };
+    let result = unsafe { libc::recvmsg(fd.as_raw_fd(), header.message_mut(), flags) };
     usize::try_from(result).map_err(|_| last_errno())
 }
 
@@ -214,7 +229,8 @@ pub(crate) fn send(fd: BorrowedFd<'_>, header: &Header) -> Result<usize, i32> {
     usize::try_from(result).map_err(|_| last_errno())
 }
 
-fn last_errno() -> i32 {
+/// The errno of the call that just failed.
+pub(crate) fn last_errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)
 }
 

@@ -64,6 +64,17 @@ impl Wishes {
         }
     }
 
+    /// Whether the fate of datagrams is of interest at all.
+    pub(crate) fn wants_errors(&self) -> bool {
+        let shown = self.shown(Family::V4) | self.shown(Family::V6);
+        shown.contains(ControlKinds::ERROR) || self.unreachable() != (false, false)
+    }
+
+    /// Whether the host cuts what is sent.
+    pub(crate) fn cuts(&self) -> bool {
+        self.segment.load(Ordering::Relaxed) != 0
+    }
+
     /// The TOS byte, or the traffic class, of what is sent.
     pub(crate) fn class(&self, family: Family) -> u8 {
         self.class[family as usize].load(Ordering::Relaxed) as u8
@@ -311,6 +322,29 @@ fn deliver(endpoint: &HostEndpoint, fd: BorrowedFd<'_>, family: Family, kind: Co
         (Some((name, _, on)), Family::V4) => set_int(fd, libc::IPPROTO_IP, name, on.into()),
         (Some((_, name, on)), Family::V6) => set_int(fd, libc::IPPROTO_IPV6, name, on.into()),
     }
+}
+
+/// Whether unreachable ports, and networks, are to be reported.
+pub(crate) fn report_unreachable(
+    endpoint: &HostEndpoint,
+    fd: BorrowedFd<'_>,
+    port: bool,
+    network: bool,
+) -> Result<(), NtStatus> {
+    let before = endpoint.wishes.unreachable();
+    let store = |(port, network): (bool, bool)| {
+        endpoint.wishes.unreachable[0].store(port, Ordering::Relaxed);
+        endpoint.wishes.unreachable[1].store(network, Ordering::Relaxed);
+    };
+    store((port, network));
+    let mut result = deliver(endpoint, fd, Family::V4, ControlKinds::ERROR);
+    if endpoint.family == Family::V6 && result.is_ok() {
+        result = deliver(endpoint, fd, Family::V6, ControlKinds::ERROR);
+    }
+    if result.is_err() {
+        store(before);
+    }
+    result.map_err(of_option)
 }
 
 /// Path MTU discovery as the host has it for new sockets of this level.

@@ -1,8 +1,10 @@
 //! Control data end to end: what was asked for comes with a datagram, what is given with a send acts on it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
+use wsk_abi::NtStatus;
+use wsk_abi::flags::ControlFlags;
 use wsk_core::control_data::{ControlData, ControlKinds};
 use wsk_core::memory::Memory;
 use wsk_core::option::{OptionName, OptionValue};
@@ -141,5 +143,108 @@ arms! {
         for (_, seen) in both_ways(&mut rig, token, send) {
             assert_eq!((seen.traffic_class(), seen.ecn()), (Some(0x29), Some(1)));
         }
+    }
+
+    /// E-84: an ICMP error comes as a datagram, from where the failed one went, on every kind of endpoint and receive; whoever
+    /// met it first. F-199: what follows is received as ever.
+    fn e84_icmp_errors_come_as_datagrams(rig: Rig) {
+        let rows = [
+            (Family::V4, false, "127.0.0.1:0", "127.0.0.1", 1, 3, 3),
+            (Family::V6, false, "[::1]:0", "::1", 58, 1, 4),
+            (Family::V6, true, "[::]:0", "::ffff:127.0.0.1", 1, 3, 3),
+        ];
+        for (family, dual, local, to, protocol, kind, code) in rows {
+            let (endpoint, address) = bound(&rig, family, dual, local);
+            let token = rig.attach(&endpoint);
+            let to: IpAddr = to.parse().unwrap();
+            let plain: SocketAddr = if to.is_ipv4() || dual { "127.0.0.1:0" } else { "[::1]:0" }.parse().unwrap();
+            let nobody = SocketAddr::new(to, UdpSocket::bind(plain).unwrap().local_addr().unwrap().port());
+            let peer = UdpSocket::bind(plain).unwrap();
+            let back = SocketAddr::new(plain.ip(), address.port());
+            ask(&*endpoint, &[ReceiveError4, ReceiveError6], 1);
+            let check = |source, flags, control: ControlData| {
+                assert_eq!((source, flags), (nobody, ControlFlags::ERRQUEUE));
+                let error = control.error().expect("an error");
+                assert_eq!((error.protocol, error.kind, error.code), (protocol, kind, code));
+            };
+            for round in 0..8 {
+                let (streamed, driven, before) = (round & 1 != 0, round & 2 != 0, round & 4 != 0);
+                let start = |rig: &mut Rig| rig.submit(token, match streamed {
+                    true => Operation::ReceiveFromStart,
+                    false => Operation::ReceiveFrom(Memory::Vec(vec![0; 8])),
+                });
+                if before {
+                    start(&mut rig);
+                    rig.poll(false);
+                }
+                let sends = if streamed { 3 } else { 1 };
+                for _ in 0..sends {
+                    if driven {
+                        rig.submit(token, crate::rig::send_to(1, Memory::Static(b"anyone?"), nobody));
+                        rig.wait(token, |e| if let Event::SendToDone { result: Ok(()), .. } = e { Ok(()) } else { Err(e) });
+                    } else {
+                        let messages = [Memory::Static(b"anyone?")];
+                        assert_eq!(endpoint.try_send_to(&messages, 0, nobody, &ControlData::default()), Ok(1));
+                    }
+                }
+                if !before {
+                    start(&mut rig);
+                }
+                for _ in 0..sends {
+                    rig.wait(token, |event| match event {
+                        Event::Datagram(datagram) => {
+                            assert!(datagram.buffer.is_empty());
+                            check(datagram.source, datagram.flags, datagram.control);
+                            Ok(())
+                        }
+                        Event::ReceiveFromDone { result, .. } => {
+                            let info = result.unwrap();
+                            check(info.source, info.flags, info.control);
+                            Ok(())
+                        }
+                        event => Err(event),
+                    });
+                }
+                if streamed {
+                    peer.send_to(b"me", back).unwrap();
+                    rig.wait(token, |event| match event {
+                        Event::Datagram(datagram) if datagram.buffer.bytes() == b"me" => Ok(()),
+                        event => Err(event),
+                    });
+                    rig.submit(token, Operation::ReceiveFromStop);
+                    rig.wait(token, |e| if let Event::DatagramsStopped(Ok(())) = e { Ok(()) } else { Err(e) });
+                }
+            }
+        }
+    }
+
+    /// SIO_UDP_CONNRESET (control.md 4.5): an unreachable port is told, if that was asked for, and the receive goes on.
+    fn unreachable_ports_are_reported(rig: Rig) {
+        let (endpoint, address) = bound(&rig, Family::V4, false, "127.0.0.1:0");
+        let token = rig.attach(&endpoint);
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        endpoint.report_unreachable(true, true).unwrap();
+        for streamed in [false, true] {
+            rig.submit(token, match streamed {
+                true => Operation::ReceiveFromStart,
+                false => Operation::ReceiveFrom(Memory::Vec(vec![0; 8])),
+            });
+            rig.submit(token, crate::rig::send_to(1, Memory::Static(b"anyone?"), nobody));
+            let status = rig.wait(token, |e| if let Event::Unreachable(status) = e { Ok(status) } else { Err(e) });
+            assert_eq!(status, NtStatus::PORT_UNREACHABLE);
+            rig.wait(token, |e| if let Event::SendToDone { result: Ok(()), .. } = e { Ok(()) } else { Err(e) });
+            peer.send_to(b"me", address).unwrap();
+            rig.wait(token, |event| match event {
+                Event::Datagram(_) | Event::ReceiveFromDone { result: Ok(_), .. } => Ok(()),
+                event => Err(event),
+            });
+        }
+        endpoint.report_unreachable(false, false).unwrap();
+        rig.submit(token, crate::rig::send_to(1, Memory::Static(b"anyone?"), nobody));
+        rig.wait(token, |e| if let Event::SendToDone { result: Ok(()), .. } = e { Ok(()) } else { Err(e) });
+        peer.send_to(b"me", address).unwrap();
+        rig.wait(token, |e| if let Event::Datagram(_) = e { Ok(()) } else { Err(e) });
+        assert!(rig.take(token).is_empty());
     }
 }

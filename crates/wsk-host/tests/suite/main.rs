@@ -23,6 +23,7 @@ macro_rules! arms {
     };
 }
 
+mod batch;
 mod cancel;
 mod close;
 mod connect;

@@ -27,6 +27,7 @@ use crate::driver::uring::DATAGRAM_BUFFER;
 use crate::driver::{Table, own};
 use crate::endpoint::HostEndpoint;
 use crate::errno;
+use crate::icmp::Attention;
 use crate::message::Header;
 use crate::pool::{Pool, PoolLease, Shared};
 use crate::stats::Stats;
@@ -102,6 +103,7 @@ pub(crate) struct EpollDriver {
     skipped: bool,
     kit: Kit,
     background: Background,
+    attention: Arc<Attention>,
     bell: Arc<Bell>,
 }
 
@@ -124,6 +126,7 @@ impl EpollDriver {
             skipped: false,
             kit: Kit { streams, datagrams, header: Header::new(), stats: Arc::clone(&stats) },
             background: Background::new(stats),
+            attention: Attention::new(Arc::clone(&bell)),
             bell,
         })
     }
@@ -147,6 +150,7 @@ impl EpollDriver {
             self.end_watch(key, false);
         }
         self.kit.stats.add(1);
+        endpoint.errors.attach(&self.attention, token);
         let registered = endpoint
             .with_fd(|fd| epoll::add(&self.epoll, fd, data, flags).map_err(|e| errno::status(e.raw_os_error())));
         let socket = Socket {
@@ -441,6 +445,11 @@ impl Driver for EpollDriver {
         loop {
             self.bell.take_nudge();
             self.take_returned();
+            for token in self.attention.take() {
+                if let Some(socket) = self.sockets.get_mut(token) {
+                    enqueue(&mut self.queue, token, socket);
+                }
+            }
             self.background.run();
             reports.append(&mut self.ready);
             self.run(reports);

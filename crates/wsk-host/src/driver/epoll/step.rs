@@ -11,7 +11,7 @@ use super::Kit;
 use super::socket::{Connecting, Sending, SendingTo, Shutting, Socket};
 use crate::driver::{incoming, info};
 use crate::endpoint::FinState;
-use crate::{errno, message, sockopt};
+use crate::{errno, icmp, message, sockopt};
 
 /// Connections, buffers, datagrams and sends of one turn.
 const ACCEPTS: usize = 64;
@@ -33,6 +33,12 @@ pub(super) fn step(token: Token, socket: &mut Socket, kit: &mut Kit, reports: &m
     }
     if socket.receive.is_some() {
         receive(socket, &mut report);
+    }
+    if socket.datagrams || socket.receive_from.is_some() {
+        if std::mem::take(&mut socket.error) {
+            socket.endpoint.collect_errors();
+        }
+        deliver_errors(socket, &mut report);
     }
     if socket.datagrams {
         receive_datagrams(token, socket, kit, &mut report);
@@ -224,6 +230,21 @@ fn receive(socket: &mut Socket, report: &mut impl FnMut(Event)) {
     report(Event::ReceiveDone { memory, result });
 }
 
+/// Tells of datagrams that did not arrive.
+fn deliver_errors(socket: &mut Socket, report: &mut impl FnMut(Event)) {
+    while let Some(fate) = socket.endpoint.next_fate() {
+        if let Some(status) = fate.unreachable {
+            report(Event::Unreachable(status));
+        }
+        let Some(info) = fate.shown else { continue };
+        if socket.datagrams {
+            report(Event::Datagram(icmp::datagram(info)));
+        } else if let Some(memory) = socket.receive_from.take() {
+            return report(Event::ReceiveFromDone { memory, result: Ok(info) });
+        }
+    }
+}
+
 fn receive_datagrams(token: Token, socket: &mut Socket, kit: &mut Kit, report: &mut impl FnMut(Event)) {
     let mut left = DATAGRAMS;
     while socket.readable && left > 0 {
@@ -258,7 +279,11 @@ fn receive_datagrams(token: Token, socket: &mut Socket, kit: &mut Kit, report: &
                         return;
                     }
                     errno if errno::ends_datagrams(errno) => errno::status(errno),
-                    _ => continue, // an ICMP error of an earlier send (F-199)
+                    _ => {
+                        socket.endpoint.collect_errors(); // of an earlier send (F-199)
+                        deliver_errors(socket, report);
+                        continue;
+                    }
                 }
             }
             Err(status) => {
@@ -289,6 +314,11 @@ fn receive_from(socket: &mut Socket, kit: &mut Kit, report: &mut impl FnMut(Even
                 socket.receive_from = Some(memory);
                 if errno == libc::EAGAIN {
                     socket.readable = false;
+                    return;
+                }
+                socket.endpoint.collect_errors();
+                deliver_errors(socket, report);
+                if socket.receive_from.is_none() {
                     return;
                 }
                 continue;
@@ -349,14 +379,16 @@ fn send_to(socket: &mut Socket, report: &mut impl FnMut(Event)) {
         };
         let SendingTo { messages, sent, remote, control, .. } = &mut send;
         let result = match socket.endpoint.try_send_to(messages, *sent, *remote, control) {
-            Ok(n) => {
+            Ok(n) if n >= messages.len() => {
                 *sent = n;
-                if n < messages.len() {
-                    socket.writable = false;
-                    socket.sends_to.push_front(send);
-                    return;
-                }
                 Ok(())
+            }
+            Ok(n) => {
+                // Without progress there is no room; otherwise what is left may have failed.
+                socket.writable = n > *sent;
+                *sent = n;
+                socket.sends_to.push_front(send);
+                continue;
             }
             Err(status) => Err(status),
         };

@@ -16,7 +16,7 @@ use super::{
 use crate::cmsg::Seen;
 use crate::driver::{incoming, info};
 use crate::endpoint::FinState;
-use crate::{address, errno};
+use crate::{address, errno, icmp};
 
 /// How a completion continues.
 enum Next {
@@ -88,13 +88,13 @@ impl UringDriver {
             Work::Datagrams => self.on_datagram(key, result, flags, reports),
             Work::ReceiveFrom { .. } => match result {
                 n if n >= 0 => Next::End(End::Done(n as usize)),
-                e if -e == libc::ECANCELED || errno::ends_datagrams(-e) => self.on_error(key, -e),
+                e if errno::ends_datagrams(-e) => self.on_error(key, -e),
                 _ if op.stop => Next::End(End::Stopped),
-                _ => Next::Again, // an ICMP error of an earlier send (F-199)
+                _ => self.on_fate(key, reports), // of an earlier send (F-199)
             },
             Work::SendTo { .. } => match result {
                 n if n >= 0 => self.on_sent_to(key),
-                e if -e == libc::ECONNREFUSED && !op.stop => Next::Again,
+                e if !op.stop && (self.refused_unit(key, -e) || self.was_echo(key, -e)) => Next::Again,
                 e => self.on_error(key, -e),
             },
             Work::Accept => self.on_accept(key, result, more, reports),
@@ -178,8 +178,8 @@ impl UringDriver {
 
     fn on_sent_to(&mut self, key: OpKey) -> Next {
         let op = &mut self.ops[key];
-        let Work::SendTo { messages, sent, .. } = &mut op.work else { unreachable!("checked by the caller") };
-        *sent += 1;
+        let Work::SendTo { messages, sent, unit, .. } = &mut op.work else { unreachable!("checked by the caller") };
+        *sent += unit.0;
         if *sent >= messages.len() {
             Next::End(End::Done(*sent))
         } else if op.stop {
@@ -250,8 +250,46 @@ impl UringDriver {
             e if -e == libc::ENOBUFS => Next::Starve,
             e if errno::ends_datagrams(-e) => Next::End(End::Errno(-e)),
             _ if stop => Next::End(End::Stopped),
-            _ => Next::Again,
+            _ => self.on_fate(key, reports),
         }
+    }
+
+    /// A receive met the fate of an earlier datagram.
+    fn on_fate(&mut self, key: OpKey, reports: &mut Vec<Report>) -> Next {
+        let op = &mut self.ops[key];
+        let token = op.token;
+        let Some(socket) = self.sockets.get(token) else { return Next::End(End::Stopped) };
+        socket.endpoint.collect_errors();
+        while let Some(fate) = socket.endpoint.next_fate() {
+            reports.extend(fate.unreachable.map(|status| Report { token, event: Event::Unreachable(status) }));
+            let Some(info) = fate.shown else { continue };
+            if let Work::ReceiveFrom { failed, .. } = &mut op.work {
+                *failed = Some(info);
+                return Next::End(End::Done(0));
+            }
+            reports.push(Report { token, event: Event::Datagram(icmp::datagram(info)) });
+        }
+        Next::Again
+    }
+
+    /// Whether the kernel refused several datagrams only because they were one message.
+    fn refused_unit(&self, key: OpKey, errno: i32) -> bool {
+        let op = &self.ops[key];
+        match (&op.work, self.sockets.get(op.token)) {
+            (Work::SendTo { unit, .. }, Some(socket)) => socket.endpoint.refused_unit(errno, *unit),
+            _ => false,
+        }
+    }
+
+    /// Whether a send only met the fate of an earlier datagram.
+    fn was_echo(&mut self, key: OpKey, errno: i32) -> bool {
+        let token = self.ops[key].token;
+        let Some(socket) = self.sockets.get(token) else { return false };
+        let echo = socket.endpoint.is_echo(errno);
+        if socket.endpoint.errors.some() {
+            self.deliver_errors(token);
+        }
+        echo
     }
 
     fn on_shutdown(&mut self, key: OpKey, result: i32, more: bool, reports: &mut Vec<Report>) -> Next {
@@ -361,8 +399,9 @@ impl UringDriver {
                 End::Errno(errno) => Err(errno::status(errno)),
                 _ => Ok(()),
             })),
-            Work::ReceiveFrom { memory } => {
+            Work::ReceiveFrom { memory, failed } => {
                 let result = match end {
+                    End::Done(_) if failed.is_some() => Ok(failed.expect("checked just now")),
                     End::Done(len) => header
                         .as_mut()
                         .and_then(|header| header.received())

@@ -16,17 +16,19 @@ use io_uring::{cqueue, opcode, squeue, types};
 use slotmap::{Key, KeyData, SlotMap};
 use wsk_abi::status::NtStatus;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{Doorbell, Driver, Event, Gather, IncomingId, Operation, Report, Token};
+use wsk_core::transport::{Doorbell, Driver, Endpoint, Event, Gather, IncomingId, Operation, Report, Token};
 
 use op::{KINDS, Kind, Op, Socket, Work};
 pub(crate) use ring::{BufferRing, Flavour, Ring};
 
 use crate::address::NAME_SPACE;
 use crate::background::Background;
+use crate::batch;
 use crate::bell::Bell;
 use crate::cmsg::CONTROL_SPACE;
 use crate::driver::{Table, own};
 use crate::endpoint::{FinState, HostEndpoint};
+use crate::icmp::{self, Attention};
 use crate::message::Header;
 use crate::pool::Shared;
 use crate::stats::Stats;
@@ -78,6 +80,7 @@ pub(crate) struct UringDriver {
     missed: Vec<OpKey>,
     batch: Vec<ring::Completion>,
     background: Background,
+    attention: Arc<Attention>,
     bell: Arc<Bell>,
 }
 
@@ -102,6 +105,7 @@ impl UringDriver {
             missed: Vec::new(),
             batch: Vec::new(),
             background: Background::new(stats),
+            attention: Attention::new(Arc::clone(&bell)),
             bell,
         })
     }
@@ -113,6 +117,7 @@ impl UringDriver {
 
     fn attach(&mut self, token: Token, endpoint: Arc<HostEndpoint>) {
         let fd = endpoint.raw_fd().unwrap_or(-1);
+        endpoint.errors.attach(&self.attention, token);
         let socket =
             Socket { endpoint, fd, ops: [None; KINDS], watches: Vec::new(), sends_to: 0, in_flight: 0, detach: None };
         self.sockets.insert(token, socket);
@@ -259,19 +264,31 @@ impl UringDriver {
     }
 
     fn send_to(&mut self, token: Token, fd: RawFd, operation: Operation) {
-        let Operation::SendTo { id, messages, sent, remote, control } = operation else {
+        let Operation::SendTo { id, messages, mut sent, remote, control } = operation else {
             unreachable!("checked by the caller")
         };
-        let endpoint = &self.sockets.get(token).expect("admitted").endpoint;
-        let result = match endpoint.destination(remote) {
-            Ok(remote) if sent < messages.len() => {
-                let control = endpoint.outgoing(&remote, &control);
-                let mut header = self.header();
-                header.set_control(&control);
-                return self.start(token, fd, Some(header), Work::SendTo { id, messages, sent, remote });
+        let socket = self.sockets.get(token).expect("admitted");
+        let endpoint = &socket.endpoint;
+        let mut result = endpoint.destination(remote).map(drop);
+        // The ring has no call for several messages. What it cannot take as one goes out at once, if that is in order.
+        let in_order = socket.sends_to == 0;
+        let one = |sent| batch::unit(&messages[sent..], endpoint.largest_segment(&control)).0 == messages.len() - sent;
+        while result.is_ok() && in_order && sent < messages.len() && !one(sent) {
+            let before = sent;
+            match endpoint.try_send_to(&messages, sent, remote, &control) {
+                Ok(n) => sent = n,
+                Err(status) => result = Err(status),
             }
-            other => other.map(drop),
-        };
+            if sent == before {
+                break;
+            }
+        }
+        if result.is_ok() && sent < messages.len() {
+            let remote = endpoint.destination(remote).expect("checked above");
+            let header = self.header();
+            let unit = (0, 0);
+            return self.start(token, fd, Some(header), Work::SendTo { id, messages, sent, remote, control, unit });
+        }
         self.ready.push(Report { token, event: Event::SendToDone { id, messages, sent, result } });
     }
 
@@ -317,13 +334,42 @@ impl UringDriver {
                 let mut header = self.header();
                 header.for_multishot();
                 self.start(token, fd, Some(header), Work::Datagrams);
+                self.look_for_errors(token);
             }
             Operation::ReceiveFrom(memory) => {
                 let header = self.header();
-                self.start(token, fd, Some(header), Work::ReceiveFrom { memory });
+                self.start(token, fd, Some(header), Work::ReceiveFrom { memory, failed: None });
+                self.look_for_errors(token);
             }
             Operation::SendTo { .. } => self.send_to(token, fd, operation),
             _ => unreachable!("submit takes care of the rest"),
+        }
+    }
+
+    /// A receive begins: errors may have come while there was none.
+    fn look_for_errors(&mut self, token: Token) {
+        let endpoint = &self.sockets.get(token).expect("admitted").endpoint;
+        endpoint.collect_errors();
+        if endpoint.errors.some() {
+            self.deliver_errors(token);
+        }
+    }
+
+    /// Tells of failed datagrams, if a receive is there to be told.
+    fn deliver_errors(&mut self, token: Token) {
+        let Some(socket) = self.sockets.get(token) else { return };
+        if socket.ops[Kind::Datagrams as usize].is_some() {
+            while let Some(fate) = socket.endpoint.next_fate() {
+                let events = [
+                    fate.unreachable.map(Event::Unreachable),
+                    fate.shown.map(|info| Event::Datagram(icmp::datagram(info))),
+                ];
+                self.ready.extend(events.into_iter().flatten().map(|event| Report { token, event }));
+            }
+        } else if let Some(key) = socket.ops[Kind::ReceiveFrom as usize]
+            && socket.endpoint.errors.some()
+        {
+            self.push_cancel(key); // its end finds the error
         }
     }
 
@@ -378,6 +424,9 @@ impl Driver for UringDriver {
         loop {
             self.bell.take_nudge();
             self.take_returned();
+            for token in self.attention.take() {
+                self.deliver_errors(token);
+            }
             self.background.run();
             reports.append(&mut self.ready);
             rung |= self.bell.take_ring();

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use io_uring::opcode;
 use io_uring::types::Fd;
 use slotmap::Key;
+use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{Gather, IncomingId, Messages, SendId, Token};
+use wsk_core::transport::{DatagramInfo, Gather, IncomingId, Messages, SendId, Token};
 
 use super::{OpKey, UringDriver};
+use crate::batch;
 use crate::endpoint::HostEndpoint;
 use crate::message::{self, Header};
 
@@ -33,16 +35,42 @@ pub(super) const KINDS: usize = 9;
 /// What an operation does, and the memory it holds.
 pub(super) enum Work {
     Accept,
-    WatchIncoming { id: IncomingId, endpoint: Arc<HostEndpoint> },
-    Connect { first: Memory },
+    WatchIncoming {
+        id: IncomingId,
+        endpoint: Arc<HostEndpoint>,
+    },
+    Connect {
+        first: Memory,
+    },
     Stream,
-    Receive { memory: Memory, offset: usize },
-    Send { parts: Gather, sent: usize, total: usize },
+    Receive {
+        memory: Memory,
+        offset: usize,
+    },
+    Send {
+        parts: Gather,
+        sent: usize,
+        total: usize,
+    },
     Watch,
-    Shutdown { reported: bool },
+    Shutdown {
+        reported: bool,
+    },
     Datagrams,
-    ReceiveFrom { memory: Memory },
-    SendTo { id: SendId, messages: Messages, sent: usize, remote: SocketAddr },
+    /// `failed`: an earlier datagram did not arrive; that is what is received.
+    ReceiveFrom {
+        memory: Memory,
+        failed: Option<DatagramInfo>,
+    },
+    /// `unit`: datagrams, and their size, that the kernel has as one message (see `batch`).
+    SendTo {
+        id: SendId,
+        messages: Messages,
+        sent: usize,
+        remote: SocketAddr,
+        control: ControlData,
+        unit: (usize, u16),
+    },
 }
 
 impl Work {
@@ -127,14 +155,21 @@ impl UringDriver {
                 let header = header.as_ref().expect("datagrams have a header");
                 opcode::RecvMsgMulti::new(fd, header.message(), self.datagrams.group()).build()
             }
-            Work::ReceiveFrom { memory } => {
+            Work::ReceiveFrom { memory, .. } => {
                 let header = header.as_mut().expect("a datagram has a header");
                 header.for_receive_from(memory);
                 opcode::RecvMsg::new(fd, header.message_mut()).build()
             }
-            Work::SendTo { messages, sent, remote, .. } => {
+            Work::SendTo { messages, sent, remote, control, unit, .. } => {
                 let header = header.as_mut().expect("a datagram has a header");
-                header.for_send_to(&messages[*sent], remote);
+                let endpoint = &self.sockets.get(op.token).expect("its operations end before it").endpoint;
+                let mut along = endpoint.outgoing(remote, control);
+                *unit = batch::unit(&messages[*sent..], endpoint.largest_segment(control));
+                if unit.1 > 0 {
+                    along.segment(unit.1);
+                }
+                header.set_control(&along);
+                header.for_send_to(&messages[*sent..*sent + unit.0], remote);
                 opcode::SendMsg::new(fd, header.message()).flags(libc::MSG_NOSIGNAL as u32).build()
             }
         };

@@ -3,6 +3,8 @@
 //! Linux reports a reset once and then shows the end of a stream; here the first failure is latched and every later
 //! operation gets it (F-168). The descriptor is closed by the driver or by `discard`, never under a call in progress.
 
+mod datagram;
+
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -10,15 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendFlags, SocketFlags};
-use wsk_abi::flags::ControlFlags;
 use wsk_abi::status::NtStatus;
 use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
 use wsk_core::option::{OptionName, OptionValue};
 use wsk_core::transport::{Endpoint, Family, Hangup, Protocol, StreamEnd};
 
-use crate::cmsg::{Seen, Sent};
-use crate::message::Header;
+use crate::icmp::Errors;
 use crate::option::Wishes;
 use crate::sockopt::TcpState;
 use crate::stats::Stats;
@@ -53,6 +53,9 @@ pub(crate) struct HostEndpoint {
     connected: AtomicBool,
     pub(crate) v6_only: AtomicBool,
     pub(crate) wishes: Wishes,
+    pub(crate) errors: Errors,
+    /// The longest datagrams of which the kernel takes several as one (see `batch`).
+    largest_segment: AtomicU32,
     /// Watches of an incoming connection in flight; they need the descriptor.
     watches: AtomicU32,
     /// Where it was bound, with the port that was chosen.
@@ -118,6 +121,8 @@ impl HostEndpoint {
             connected: AtomicBool::new(connected),
             v6_only: AtomicBool::new(family == Family::V6),
             wishes: Wishes::default(),
+            errors: Errors::default(),
+            largest_segment: AtomicU32::new(u32::MAX),
             watches: AtomicU32::new(0),
             bound: Mutex::new(None),
             backlog,
@@ -259,20 +264,6 @@ impl HostEndpoint {
         address::in_family(self.family, self.v6_only.load(Ordering::Relaxed), remote)
     }
 
-    /// What goes with a datagram to `remote`, an address of this endpoint's family.
-    pub(crate) fn outgoing(&self, remote: &SocketAddr, control: &ControlData) -> Sent {
-        if control.is_empty() {
-            return Sent::none();
-        }
-        let family = address::family_of(remote);
-        Sent::new(control, family, self.wishes.class(family))
-    }
-
-    /// A datagram's flags and control data, as its client sees them.
-    pub(crate) fn shown(&self, source: &SocketAddr, seen: &Seen) -> (ControlFlags, ControlData) {
-        (seen.flags, seen.control(&self.wishes, address::family_of(source)))
-    }
-
     /// Makes the endpoint bound and unconnected again after a connect that did not succeed (F-153).
     pub(crate) fn undo_connect(&self) {
         let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
@@ -319,49 +310,6 @@ impl HostEndpoint {
     /// What keeps a stream call from being tried.
     fn usable(&self) -> Result<(), NtStatus> {
         self.failure().map_or(Ok(()), Err)
-    }
-
-    /// Sends one datagram without waiting. `false`: it could not be taken now.
-    fn try_send_one(&self, memory: &Memory, remote: &SocketAddr, control: &Sent) -> Result<bool, NtStatus> {
-        let segments = memory.segments(0);
-        if !control.bytes().is_empty() {
-            let mut header = Header::new();
-            header.set_control(control);
-            header.for_send_to(memory, remote);
-            return self.with_fd(|fd| {
-                loop {
-                    self.stats.add(1);
-                    return match message::send(fd, &header) {
-                        Ok(_) => Ok(true),
-                        Err(libc::EAGAIN) => Ok(false),
-                        Err(libc::ECONNREFUSED | libc::EINTR) => continue,
-                        Err(errno) => Err(errno::on_send(errno)),
-                    };
-                }
-            });
-        }
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        self.with_fd(|fd| {
-            loop {
-                self.stats.add(1);
-                let result = match segments.as_slice() {
-                    [] => net::sendto(fd, &[], flags, remote),
-                    [only] => net::sendto(fd, only, flags, remote),
-                    many => {
-                        let pieces: smallvec::SmallVec<[std::io::IoSlice<'_>; 8]> =
-                            many.iter().take(message::MOST_PIECES).map(|piece| std::io::IoSlice::new(piece)).collect();
-                        net::sendmsg_addr(fd, remote, &pieces, &mut net::SendAncillaryBuffer::default(), flags)
-                    }
-                };
-                return match result {
-                    Ok(_) => Ok(true),
-                    Err(Errno::AGAIN) => Ok(false),
-                    // The echo of an earlier datagram's fate; this one was not tried.
-                    Err(Errno::CONNREFUSED | Errno::INTR) => continue,
-                    Err(e) => Err(errno::on_send(e.raw_os_error())),
-                };
-            }
-        })
     }
 
     /// The outcome of a non-blocking stream call.
@@ -476,20 +424,11 @@ impl Endpoint for HostEndpoint {
     fn try_send_to(
         &self,
         messages: &[Memory],
-        mut sent: usize,
+        sent: usize,
         remote: SocketAddr,
         control: &ControlData,
     ) -> Result<usize, NtStatus> {
-        self.usable()?;
-        let remote = self.destination(remote)?;
-        let control = self.outgoing(&remote, control);
-        while let Some(memory) = messages.get(sent) {
-            if !self.try_send_one(memory, &remote, &control)? {
-                break;
-            }
-            sent += 1;
-        }
-        Ok(sent)
+        self.send_datagrams(messages, sent, remote, control)
     }
 
     fn set_option(&self, option: OptionName, value: &OptionValue) -> Result<(), NtStatus> {
@@ -500,6 +439,11 @@ impl Endpoint for HostEndpoint {
     fn option(&self, option: OptionName) -> Result<OptionValue, NtStatus> {
         self.stats.add(1);
         self.with_fd(|fd| option::get(self, fd, option))
+    }
+
+    fn report_unreachable(&self, port: bool, network: bool) -> Result<(), NtStatus> {
+        self.stats.add(2);
+        self.with_fd(|fd| option::report_unreachable(self, fd, port, network))
     }
 
     fn unread(&self) -> usize {

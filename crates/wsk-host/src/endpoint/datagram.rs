@@ -1,0 +1,135 @@
+//! An endpoint's datagrams: sending at once, what goes with them and what is shown, and the fate of earlier ones.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+
+use rustix::io::Errno;
+use rustix::net::{self, SendFlags};
+use wsk_abi::flags::ControlFlags;
+use wsk_abi::status::NtStatus;
+use wsk_core::control_data::ControlData;
+use wsk_core::memory::Memory;
+use wsk_core::transport::Protocol;
+
+use super::HostEndpoint;
+use crate::cmsg::{Seen, Sent};
+use crate::icmp::Fate;
+use crate::{address, batch, errno};
+
+impl HostEndpoint {
+    /// What goes with a datagram to `remote`, an address of this endpoint's family.
+    pub(crate) fn outgoing(&self, remote: &SocketAddr, control: &ControlData) -> Sent {
+        if control.is_empty() {
+            return Sent::none();
+        }
+        let family = address::family_of(remote);
+        Sent::new(control, family, self.wishes.class(family))
+    }
+
+    /// A datagram call met `errno`. If that is the echo of an earlier datagram's fate, and somebody wants to know, it is kept. Says
+    /// whether the call is to be made again.
+    pub(crate) fn is_echo(&self, errno: i32) -> bool {
+        match errno {
+            libc::EAGAIN | libc::EMSGSIZE | libc::ECANCELED => false,
+            libc::EINTR => true,
+            _ => self.collect_errors() || errno == libc::ECONNREFUSED,
+        }
+    }
+
+    /// Takes over what the kernel knows of failed datagrams. Whether there was anything.
+    pub(crate) fn collect_errors(&self) -> bool {
+        self.wishes.wants_errors() && self.with_fd(|fd| Ok(self.errors.collect(fd, &self.stats))) == Ok(true)
+    }
+
+    /// The next failed datagram that the client is to hear of.
+    pub(crate) fn next_fate(&self) -> Option<Fate> {
+        self.errors.take(&self.wishes)
+    }
+
+    /// A datagram's flags and control data, as its client sees them.
+    pub(crate) fn shown(&self, source: &SocketAddr, seen: &Seen) -> (ControlFlags, ControlData) {
+        (seen.flags, seen.control(&self.wishes, address::family_of(source)))
+    }
+
+    /// As [`HostEndpoint::is_echo`], for a call that the driver knows nothing of.
+    fn was_echo(&self, errno: i32) -> bool {
+        let echo = self.is_echo(errno);
+        if self.errors.some() {
+            self.errors.call_driver();
+        }
+        echo
+    }
+
+    /// Sends those of `messages` behind the first `sent`, without waiting; how many of all are out.
+    pub(super) fn send_datagrams(
+        &self,
+        messages: &[Memory],
+        mut sent: usize,
+        remote: SocketAddr,
+        control: &ControlData,
+    ) -> Result<usize, NtStatus> {
+        self.usable()?;
+        let remote = self.destination(remote)?;
+        let before = sent;
+        while sent < messages.len() {
+            match self.send_some(&messages[sent..], &remote, control) {
+                Ok(0) => break,
+                Ok(n) => sent += n,
+                // Those before it went out; the next call tells.
+                Err(_) if sent > before => break,
+                Err(status) => return Err(status),
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Sends what goes with one call; how many datagrams went out, 0 if none could be taken now.
+    fn send_some(&self, messages: &[Memory], remote: &SocketAddr, control: &ControlData) -> Result<usize, NtStatus> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let single = match messages {
+            [Memory::None] => Some(&[][..]),
+            [only] => only.as_slice(),
+            _ => None,
+        };
+        let sent = self.outgoing(remote, control);
+        self.with_fd(|fd| {
+            loop {
+                self.stats.add(1);
+                let result = match single {
+                    Some(bytes) if control.is_empty() => {
+                        net::sendto(fd, bytes, flags, remote).map(|_| 1).map_err(Errno::raw_os_error)
+                    }
+                    _ => batch::send(fd, messages, remote, &sent, self.largest_segment(control)),
+                };
+                return match result {
+                    Ok(n) => Ok(n),
+                    Err(libc::EAGAIN) => Ok(0),
+                    Err(errno) if self.refused_unit(errno, batch::unit(messages, self.largest_segment(control))) => {
+                        continue;
+                    }
+                    // The echo of an earlier datagram's fate; this one was not tried.
+                    Err(errno) if self.was_echo(errno) => continue,
+                    Err(errno) => Err(errno::on_send(errno)),
+                };
+            }
+        })
+    }
+
+    /// The longest datagrams of which the kernel may get several as one; 0: it gets them one by one.
+    pub(crate) fn largest_segment(&self, control: &ControlData) -> usize {
+        // What the client has cut by itself is no single datagram.
+        let cut = control.segment_size().is_some() || self.wishes.cuts();
+        if cut || self.protocol != Protocol::Udp { 0 } else { self.largest_segment.load(Ordering::Relaxed) as usize }
+    }
+
+    /// A send of `unit` met `errno`: whether the kernel refused only that it was one. Such sizes go one by one from now on.
+    pub(crate) fn refused_unit(&self, errno: i32, unit: (usize, u16)) -> bool {
+        let (count, size) = unit;
+        if count < 2 || !matches!(errno, libc::EIO | libc::EINVAL | libc::EMSGSIZE) {
+            return false;
+        }
+        let largest = if errno == libc::EIO { 0 } else { u32::from(size) - 1 };
+        self.largest_segment.fetch_min(largest, Ordering::Relaxed);
+        true
+    }
+}
