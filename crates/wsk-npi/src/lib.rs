@@ -21,6 +21,7 @@ mod control_client;
 mod control_socket;
 mod dispatch;
 mod indication;
+mod ioctl;
 mod memory;
 mod names;
 mod nmr;

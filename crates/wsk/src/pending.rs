@@ -85,6 +85,11 @@ impl<T> Shared<T> {
 }
 
 impl<T> Pending<T> {
+    /// One that has failed already.
+    pub fn failed(status: NtStatus) -> Self {
+        ended(Err(status))
+    }
+
     /// Asks for its end: it ends with CANCELLED, unless it has ended.
     pub fn cancel(&self) {
         self.0.end(Err(NtStatus::CANCELLED));

@@ -389,6 +389,17 @@ impl Client {
         remote: SocketAddr,
         events: Option<Arc<dyn ConnectionEvents>>,
     ) -> Request<ConnectionSocket> {
+        self.socket_connect_with(local, remote, events, None)
+    }
+
+    /// The same, with a security descriptor that says who may share the local address.
+    pub fn socket_connect_with(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        events: Option<Arc<dyn ConnectionEvents>>,
+        security: Option<Arc<SecurityDescriptor>>,
+    ) -> Request<ConnectionSocket> {
         if local.is_ipv4() != remote.is_ipv4() {
             return Request::failed(NtStatus::INVALID_PARAMETER);
         }
@@ -396,6 +407,9 @@ impl Client {
             Ok(socket) => socket,
             Err(status) => return Request::failed(status),
         };
+        if security.is_some() {
+            socket.keep(|kept| kept.security = security);
+        }
         let mut bound: Request<()> = socket.request(|machine, id, fx| {
             if let Some(connection) = machine.connection() {
                 connection.bind(id, local, fx);

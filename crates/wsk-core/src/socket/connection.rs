@@ -157,6 +157,8 @@ pub struct Connection {
     receive: ReceivePath,
     send: SendPath,
     backlog: EventSwitch,
+    /// What was there before a callback took all indications: callbacks, and whether WSK_EVENT_RECEIVE was on.
+    all_indications: Option<(EventMask, bool)>,
     ideal_backlog: usize,
     owes_dead: bool,
     closing: Option<RequestId>,
@@ -194,6 +196,7 @@ impl Connection {
             receive: ReceivePath::new(events.switch(EventMask::RECEIVE), events.switch(EventMask::DISCONNECT)),
             send: SendPath::new(),
             backlog: events.switch(EventMask::SEND_BACKLOG),
+            all_indications: None,
             ideal_backlog: 0,
             owes_dead: false,
             closing: None,
@@ -533,6 +536,42 @@ impl Connection {
         }
     }
 
+    /// SIO_WSK_SET_RECEIVE_EX_CALLBACK: a callback that takes all indications, whether WSK_EVENT_RECEIVE is on or not; without it
+    /// that is again as it was (F-172).
+    ///
+    /// # Errors
+    /// INVALID_DEVICE_STATE: not connected.
+    pub fn take_all_indications(&mut self, on: bool, fx: &mut Effects) -> Result<(), NtStatus> {
+        if on {
+            self.admit(Call::EnableCallbacks)?;
+            self.all_indications.get_or_insert((self.available, self.receive.receive.is_enabled()));
+            self.available |= EventMask::RECEIVE;
+            self.control_events(EventMask::RECEIVE, None, fx);
+        } else if let Some((available, enabled)) = self.all_indications.take() {
+            if !enabled {
+                self.control_events(EventMask::RECEIVE | EventMask::DISABLE, None, fx);
+            }
+            self.available = available;
+        }
+        Ok(())
+    }
+
+    /// SIO_WSK_SET_TCP_SILENT_MODE, first step: whether it may be asked of the endpoint (C-31).
+    ///
+    /// # Errors
+    /// INVALID_DEVICE_STATE: not connected, or something is being sent.
+    pub fn check_silence(&self) -> Result<(), NtStatus> {
+        let open = matches!(self.state, State::Connected | State::RecvClosed) && self.closing.is_none();
+        if open && self.send.queued() == 0 { Ok(()) } else { Err(NtStatus::INVALID_DEVICE_STATE) }
+    }
+
+    /// The second: the endpoint is silent. What is received pends until it is cancelled or the socket closed.
+    pub fn silenced(&mut self) {
+        self.state = State::Silent;
+        self.backlog.close();
+        self.receive.close_events();
+    }
+
     fn switch(&mut self, event: EventMask) -> &mut EventSwitch {
         match event {
             EventMask::RECEIVE => &mut self.receive.receive,
@@ -662,6 +701,9 @@ impl Connection {
     }
 
     fn heard(&mut self, news: News, fx: &mut Effects) {
+        if self.state == State::Silent {
+            return; // whatever it is, nothing follows from it (C-31)
+        }
         match news {
             News::Nothing => {}
             News::Fin => {
