@@ -26,6 +26,7 @@ use crate::background::Background;
 use crate::batch;
 use crate::bell::Bell;
 use crate::cmsg::CONTROL_SPACE;
+use crate::driver::staging::Staging;
 use crate::driver::{Table, own};
 use crate::endpoint::{FinState, HostEndpoint};
 use crate::icmp::{self, Attention};
@@ -82,6 +83,7 @@ pub(crate) struct UringDriver {
     background: Background,
     attention: Arc<Attention>,
     bell: Arc<Bell>,
+    stats: Arc<Stats>,
 }
 
 impl UringDriver {
@@ -104,9 +106,10 @@ impl UringDriver {
             late: Vec::new(),
             missed: Vec::new(),
             batch: Vec::new(),
-            background: Background::new(stats),
+            background: Background::new(Arc::clone(&stats)),
             attention: Attention::new(Arc::clone(&bell)),
             bell,
+            stats,
         })
     }
 
@@ -118,8 +121,16 @@ impl UringDriver {
     fn attach(&mut self, token: Token, endpoint: Arc<HostEndpoint>) {
         let fd = endpoint.raw_fd().unwrap_or(-1);
         endpoint.errors.attach(&self.attention, token);
-        let socket =
-            Socket { endpoint, fd, ops: [None; KINDS], watches: Vec::new(), sends_to: 0, in_flight: 0, detach: None };
+        let socket = Socket {
+            endpoint,
+            fd,
+            ops: [None; KINDS],
+            watches: Vec::new(),
+            sends_to: 0,
+            in_flight: 0,
+            detach: None,
+            staging: None,
+        };
         self.sockets.insert(token, socket);
     }
 
@@ -263,6 +274,38 @@ impl UringDriver {
         }
     }
 
+    /// Datagrams are streamed from now on: first those that a single receive left. A single receive in flight into client memory
+    /// must not meet several as one; its end comes here again.
+    fn begin_stream(&mut self, token: Token, reports: &mut Vec<Report>) {
+        let Some(socket) = self.sockets.get_mut(token) else { return };
+        let streams = socket.ops[Kind::Datagrams as usize].is_some();
+        if !streams || socket.ops[Kind::ReceiveFrom as usize].is_some() {
+            return;
+        }
+        socket.endpoint.coalesce();
+        let Some(staging) = &mut socket.staging else { return };
+        while let Some(datagram) = staging.stream(&socket.endpoint, &self.stats) {
+            reports.push(Report { token, event: Event::Datagram(datagram) });
+        }
+    }
+
+    fn receive_from(&mut self, token: Token, fd: RawFd, mut memory: Memory) {
+        let socket = self.sockets.get_mut(token).expect("admitted");
+        let mut staging = None;
+        if socket.endpoint.is_coalescing() {
+            let mut space = socket.staging.take().unwrap_or_else(Staging::new);
+            if let Some(info) = space.receive(&socket.endpoint, &mut memory, &self.stats) {
+                socket.staging = Some(space);
+                self.ready.push(Report { token, event: Event::ReceiveFromDone { memory, result: Ok(info) } });
+                return;
+            }
+            staging = Some(space);
+        }
+        let header = self.header();
+        self.start(token, fd, Some(header), Work::ReceiveFrom { memory, failed: None, staging });
+        self.look_for_errors(token);
+    }
+
     fn send_to(&mut self, token: Token, fd: RawFd, operation: Operation) {
         let Operation::SendTo { id, messages, mut sent, remote, control } = operation else {
             unreachable!("checked by the caller")
@@ -334,13 +377,12 @@ impl UringDriver {
                 let mut header = self.header();
                 header.for_multishot();
                 self.start(token, fd, Some(header), Work::Datagrams);
+                let mut reports = std::mem::take(&mut self.ready);
+                self.begin_stream(token, &mut reports);
+                self.ready = reports;
                 self.look_for_errors(token);
             }
-            Operation::ReceiveFrom(memory) => {
-                let header = self.header();
-                self.start(token, fd, Some(header), Work::ReceiveFrom { memory, failed: None });
-                self.look_for_errors(token);
-            }
+            Operation::ReceiveFrom(memory) => self.receive_from(token, fd, memory),
             Operation::SendTo { .. } => self.send_to(token, fd, operation),
             _ => unreachable!("submit takes care of the rest"),
         }
