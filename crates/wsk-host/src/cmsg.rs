@@ -16,6 +16,7 @@ pub(crate) const CONTROL_SPACE: usize = 192;
 
 /// include/uapi/linux/udp.h; missing from some libc versions.
 const UDP_SEGMENT: i32 = 103;
+pub(crate) const UDP_GRO: i32 = 104;
 
 /// `struct cmsghdr`.
 const HEADER: usize = size_of::<libc::cmsghdr>();
@@ -31,6 +32,7 @@ pub(crate) struct Seen {
     hop_limit: Option<u8>,
     traffic_class: Option<u8>,
     error: Option<IcmpError>,
+    segment: Option<u32>,
 }
 
 impl Seen {
@@ -80,10 +82,16 @@ impl Seen {
                 };
                 self.error = Some(IcmpError { protocol, kind, code, info });
             }
+            (libc::SOL_UDP, UDP_GRO) => self.segment = word(data, 0),
             (libc::IPPROTO_IP, libc::IP_TOS) => self.traffic_class = data.first().copied(),
             (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => self.traffic_class = word(data, 0).map(|class| class as u8),
             _ => {}
         }
+    }
+
+    /// It is several datagrams of this size, the last perhaps shorter.
+    pub(crate) fn segment(&self) -> Option<usize> {
+        self.segment.map(|size| size as usize).filter(|size| *size > 0)
     }
 
     /// The ICMP error that it is, out of the error queue.

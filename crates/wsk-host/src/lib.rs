@@ -17,6 +17,7 @@ mod errno;
 mod icmp;
 mod message;
 mod option;
+mod pieces;
 mod pool;
 mod probe;
 mod sockopt;

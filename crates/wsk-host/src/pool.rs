@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
-use wsk_core::memory::{Buffer, Lease};
+use wsk_core::memory::Lease;
 
 use crate::bell::Bell;
 
@@ -221,11 +221,11 @@ impl Pool {
     }
 
     /// Lends a buffer with data in `start..start + len`.
-    pub(crate) fn lend(&mut self, mut lease: Box<PoolLease>, start: usize, len: usize) -> Buffer {
+    pub(crate) fn lend(&mut self, mut lease: Box<PoolLease>, start: usize, len: usize) -> Box<PoolLease> {
         lease.set(start, len);
         self.lent += 1;
         self.shared.lent.store(self.lent, Ordering::Relaxed);
-        Buffer::new(lease)
+        lease
     }
 
     /// Moves the buffers that came back to `into`. With none, and `starving`, the next one to come back rings.
@@ -254,6 +254,7 @@ impl Drop for Pool {
 mod tests {
     use super::*;
     use crate::stats::Stats;
+    use wsk_core::memory::Buffer;
 
     fn pool(first: usize, most: usize) -> (Pool, Vec<Box<PoolLease>>) {
         let bell = Arc::new(Bell::new(Arc::new(Stats::default())).unwrap());
@@ -281,7 +282,7 @@ mod tests {
         let (mut pool, mut free) = pool(1, 1);
         let mut lease = free.pop().unwrap();
         lease.space()[10..13].copy_from_slice(&[1, 2, 3]);
-        let buffer = pool.lend(lease, 10, 3);
+        let buffer = Buffer::new(pool.lend(lease, 10, 3));
         assert_eq!((buffer.bytes(), buffer.capacity()), (&[1u8, 2, 3][..], 4096));
         assert_eq!(pool.shared().figures().0, 1);
         pool.take_returned(&mut free, true);
@@ -297,7 +298,7 @@ mod tests {
         let (mut pool, mut free) = pool(1, 1);
         let mut lease = free.pop().unwrap();
         lease.space()[0] = 42;
-        let buffer = pool.lend(lease, 0, 1);
+        let buffer = Buffer::new(pool.lend(lease, 0, 1));
         drop(pool);
         assert_eq!(buffer.bytes(), [42]);
         drop(buffer);

@@ -158,6 +158,14 @@ pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> usize {
     queue_length(fd, libc::TIOCOUTQ)
 }
 
+/// Datagrams that came to this socket and were dropped (SO_MEMINFO).
+pub(crate) fn dropped(fd: BorrowedFd<'_>) -> u64 {
+    const SO_MEMINFO: i32 = 55;
+    const DROPS: usize = 8; // include/uapi/linux/sock_diag.h
+    let info = get_bytes(fd, libc::SOL_SOCKET, SO_MEMINFO, 4 * (DROPS + 1)).unwrap_or_default();
+    info.get(4 * DROPS..).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u32::from_ne_bytes(*bytes).into())
+}
+
 /// Makes the coming close send RST.
 pub(crate) fn reset_on_close(fd: impl AsFd) {
     let _ = sockopt::set_socket_linger(fd, Some(std::time::Duration::ZERO));

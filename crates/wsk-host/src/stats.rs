@@ -10,10 +10,12 @@ const CELLS: usize = 16;
 #[repr(align(128))]
 struct Line(AtomicU64);
 
-/// The number of system calls made.
+/// What was done so far.
 #[derive(Default)]
 pub(crate) struct Stats {
     calls: [Line; CELLS],
+    copied: Line,
+    dropped: Line,
 }
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -31,6 +33,21 @@ impl Stats {
             CELL.set(cell);
         }
         self.calls[cell].0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Counts bytes of payload that were copied.
+    pub(crate) fn copied(&self, bytes: u64) {
+        self.copied.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts datagrams that the host dropped.
+    pub(crate) fn dropped(&self, datagrams: u64) {
+        self.dropped.0.fetch_add(datagrams, Ordering::Relaxed);
+    }
+
+    /// Bytes copied, and datagrams dropped.
+    pub(crate) fn copied_and_dropped(&self) -> (u64, u64) {
+        (self.copied.0.load(Ordering::Relaxed), self.dropped.0.load(Ordering::Relaxed))
     }
 
     /// All system calls so far.

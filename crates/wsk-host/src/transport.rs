@@ -133,6 +133,15 @@ pub struct HostTransport {
     reason: Mutex<String>,
     stats: Arc<Stats>,
     pools: Mutex<Vec<Weak<Shared>>>,
+    datagrams: Mutex<Datagrams>,
+}
+
+/// Endpoints of datagrams: the kernel counts by socket what it drops.
+#[derive(Default)]
+struct Datagrams {
+    endpoints: Vec<Weak<HostEndpoint>>,
+    /// Those gone are forgotten when there are so many.
+    tidy_at: usize,
 }
 
 impl HostTransport {
@@ -176,6 +185,7 @@ impl HostTransport {
             reason: Mutex::new(reason),
             stats: Arc::new(Stats::default()),
             pools: Mutex::new(Vec::new()),
+            datagrams: Mutex::default(),
         })
     }
 
@@ -206,6 +216,14 @@ impl Transport for HostTransport {
 
     fn create(&self, family: Family, protocol: Protocol) -> Result<Arc<dyn Endpoint>, NtStatus> {
         let endpoint = HostEndpoint::create(family, protocol, i32::from(self.config.backlog), Arc::clone(&self.stats))?;
+        if protocol != Protocol::Tcp {
+            let mut all = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.endpoints.len() >= all.tidy_at {
+                all.endpoints.retain(|endpoint| endpoint.strong_count() > 0);
+                all.tidy_at = 2 * all.endpoints.len() + 64;
+            }
+            all.endpoints.push(Arc::downgrade(&endpoint));
+        }
         Ok(endpoint)
     }
 
@@ -229,7 +247,15 @@ impl Transport for HostTransport {
     }
 
     fn counters(&self) -> Counters {
-        let mut counters = Counters { system_calls: self.stats.system_calls(), ..Counters::default() };
+        let (bytes_copied, mut dropped) = self.stats.copied_and_dropped();
+        let endpoints = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner).endpoints.clone();
+        dropped += endpoints.iter().filter_map(Weak::upgrade).map(|endpoint| endpoint.dropped()).sum::<u64>();
+        let mut counters = Counters {
+            system_calls: self.stats.system_calls(),
+            bytes_copied,
+            datagrams_dropped_by_host: dropped,
+            ..Counters::default()
+        };
         for pool in self.pools.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
             let (lent, memory) = pool.figures();
             counters.buffers_lent += lent;

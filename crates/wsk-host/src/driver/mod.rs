@@ -4,6 +4,7 @@
 //! cannot be started.
 
 pub(crate) mod epoll;
+pub(crate) mod staging;
 pub(crate) mod uring;
 
 use std::any::Any;
@@ -12,10 +13,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use wsk_abi::flags::ControlFlags;
-use wsk_core::transport::{DatagramInfo, Endpoint, Event, Incoming, Token};
+use wsk_core::memory::{Buffer, Lease};
+use wsk_core::transport::{Datagram, DatagramInfo, Endpoint, Event, Incoming, Token};
 
 use crate::cmsg::Seen;
 use crate::endpoint::HostEndpoint;
+use crate::pieces;
+use crate::pool::PoolLease;
 
 /// The sockets of a driver by token. The low half of a token is an index, the high half a generation.
 pub(crate) struct Table<S> {
@@ -87,6 +91,31 @@ pub(crate) fn info(endpoint: &HostEndpoint, len: usize, source: SocketAddr, seen
     let (mut flags, control) = endpoint.shown(&source, seen);
     flags.set(ControlFlags::TRUNC, longer);
     DatagramInfo { len, source, flags, control }
+}
+
+/// A message in the transport's memory: the datagrams that it is (E-86).
+pub(crate) fn datagrams(
+    endpoint: &HostEndpoint,
+    lent: Box<PoolLease>,
+    source: SocketAddr,
+    seen: &Seen,
+    mut each: impl FnMut(Event),
+) {
+    let (flags, control) = endpoint.shown(&source, seen);
+    let mut report = |buffer, control| each(Event::Datagram(Datagram { buffer, source, flags, control }));
+    let len = lent.bytes().len();
+    let Some(size) = seen.segment().filter(|size| *size < len) else {
+        return report(Buffer::new(lent), control);
+    };
+    let together = endpoint.wishes.coalesced() / size * size;
+    let coalesced = control.with_coalesced_size(size as u32);
+    if together >= len {
+        return report(Buffer::new(lent), coalesced);
+    }
+    for buffer in pieces::split(lent, together.max(size)) {
+        let control = if buffer.len() > size { coalesced } else { control };
+        report(buffer, control);
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use wsk_core::transport::Protocol;
 use super::HostEndpoint;
 use crate::cmsg::{Seen, Sent};
 use crate::icmp::Fate;
-use crate::{address, batch, errno};
+use crate::{address, batch, cmsg, errno, sockopt};
 
 impl HostEndpoint {
     /// What goes with a datagram to `remote`, an address of this endpoint's family.
@@ -131,5 +131,27 @@ impl HostEndpoint {
         let largest = if errno == libc::EIO { 0 } else { u32::from(size) - 1 };
         self.largest_segment.fetch_min(largest, Ordering::Relaxed);
         true
+    }
+
+    /// Has the kernel deliver several datagrams of one sender as one, where it can. For good: what is queued like that can only be
+    /// told as long as this is on.
+    pub(crate) fn coalesce(&self) {
+        if self.coalescing.get().is_none() {
+            let on = self.protocol == Protocol::Udp && {
+                self.stats.add(1);
+                self.with_fd(|fd| Ok(sockopt::set_int(fd, libc::SOL_UDP, cmsg::UDP_GRO, 1).is_ok())) == Ok(true)
+            };
+            let _ = self.coalescing.set(on); // only its driver comes here
+        }
+    }
+
+    /// Whether datagrams may come as one.
+    pub(crate) fn is_coalescing(&self) -> bool {
+        self.coalescing.get() == Some(&true)
+    }
+
+    /// Datagrams that came and that the kernel dropped. Asking is no work of the transport, and not counted.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.with_fd(|fd| Ok(sockopt::dropped(fd))).unwrap_or(0)
     }
 }

@@ -8,7 +8,7 @@ mod datagram;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendFlags, SocketFlags};
@@ -56,6 +56,8 @@ pub(crate) struct HostEndpoint {
     pub(crate) errors: Errors,
     /// The longest datagrams of which the kernel takes several as one (see `batch`).
     largest_segment: AtomicU32,
+    /// Datagrams may come as one, or the kernel does not do that.
+    coalescing: OnceLock<bool>,
     /// Watches of an incoming connection in flight; they need the descriptor.
     watches: AtomicU32,
     /// Where it was bound, with the port that was chosen.
@@ -123,6 +125,7 @@ impl HostEndpoint {
             wishes: Wishes::default(),
             errors: Errors::default(),
             largest_segment: AtomicU32::new(u32::MAX),
+            coalescing: OnceLock::new(),
             watches: AtomicU32::new(0),
             bound: Mutex::new(None),
             backlog,
@@ -297,6 +300,10 @@ impl HostEndpoint {
     pub(crate) fn close(&self, abort: bool) -> Option<OwnedFd> {
         let fd = self.fd.write().unwrap_or_else(PoisonError::into_inner).take()?;
         self.stats.add(1);
+        if self.protocol != Protocol::Tcp {
+            self.stats.add(1);
+            self.stats.dropped(sockopt::dropped(fd.as_fd()));
+        }
         if abort && self.protocol == Protocol::Tcp && self.connected.load(Ordering::Acquire) {
             self.stats.add(2);
             if self.failure().is_none() && sockopt::unacknowledged(fd.as_fd()) > 0 {

@@ -70,6 +70,11 @@ impl Wishes {
         shown.contains(ControlKinds::ERROR) || self.unreachable() != (false, false)
     }
 
+    /// The longest datagram that several may be coalesced into; 0: they come one by one.
+    pub(crate) fn coalesced(&self) -> usize {
+        self.coalesced.load(Ordering::Relaxed) as usize
+    }
+
     /// Whether the host cuts what is sent.
     pub(crate) fn cuts(&self) -> bool {
         self.segment.load(Ordering::Relaxed) != 0

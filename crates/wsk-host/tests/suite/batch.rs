@@ -21,6 +21,25 @@ fn sender(rig: &mut Rig) -> (Token, Arc<dyn Endpoint>) {
     (rig.attach(&endpoint), endpoint)
 }
 
+fn receiver(rig: &mut Rig) -> (Token, Arc<dyn Endpoint>) {
+    sender(rig)
+}
+
+/// 900 bytes that tell which they are.
+fn bytes_of(n: usize) -> Vec<u8> {
+    (n as u32).to_le_bytes().repeat(225)
+}
+
+fn number_of(bytes: &[u8]) -> usize {
+    let n = u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize;
+    assert!(bytes == bytes_of(n));
+    n
+}
+
+fn numbered(n: usize) -> Memory {
+    Memory::Vec(bytes_of(n))
+}
+
 /// Datagrams of these sizes, each told from the others.
 fn messages(sizes: &[usize]) -> Messages {
     sizes.iter().enumerate().map(|(n, size)| Memory::Vec(vec![n as u8; *size])).collect()
@@ -155,5 +174,145 @@ arms! {
         let (sent, result, _) = send(&mut rig, token, messages(&sizes), remote, ControlData::default());
         assert_eq!((sent, result), (100, Ok(())));
         assert_eq!(receiver.join().unwrap(), sizes);
+    }
+
+    /// 10,000 datagrams in lists: few system calls on both sides, each datagram by itself and in order, none lost.
+    fn lists_are_received_with_few_system_calls(rig: Rig) {
+        let (token, endpoint) = receiver(&mut rig);
+        let remote = endpoint.local_address().unwrap();
+        let (_, sender) = sender(&mut rig);
+        rig.submit(token, Operation::ReceiveFromStart);
+        let before = rig.transport.counters();
+        let (lists, each) = (200, 50);
+        let mut longest = 0;
+        for list in 0..lists {
+            let messages: Messages = (0..each).map(|n| numbered(list * each + n)).collect();
+            assert_eq!(sender.try_send_to(&messages, 0, remote, &ControlData::default()), Ok(each));
+            let mut came = 0;
+            while came < each {
+                rig.poll(true);
+                let events = rig.take(token);
+                longest = longest.max(events.len());
+                for event in events {
+                    let Event::Datagram(datagram) = event else { panic!("{event:?}") };
+                    assert!(datagram.buffer.bytes() == bytes_of(list * each + came), "list {list}, datagram {came}");
+                    assert_eq!(datagram.control, ControlData::default());
+                    came += 1;
+                }
+            }
+        }
+        let after = rig.transport.counters();
+        let calls = after.system_calls - before.system_calls;
+        eprintln!("{calls} system calls for {} datagrams sent and received, {longest} at once", lists * each);
+        assert!(longest > 1 && calls < (lists * each / 5) as u64, "{calls} system calls, {longest} at once");
+        assert_eq!(after.datagrams_dropped_by_host, before.datagrams_dropped_by_host);
+        assert_eq!((after.bytes_copied, after.buffers_lent), (0, 0));
+    }
+
+    /// What a full queue costs is the host's doing, and counted as such.
+    fn what_the_host_drops_is_counted(rig: Rig) {
+        let (token, endpoint) = receiver(&mut rig);
+        endpoint.set_option(OptionName::ReceiveBuffer, &OptionValue::Number(8192)).unwrap();
+        let remote = endpoint.local_address().unwrap();
+        let (_, sender) = sender(&mut rig);
+        let all = 300;
+        for n in 0..all {
+            assert_eq!(sender.try_send_to(&[numbered(n)], 0, remote, &ControlData::default()), Ok(1));
+        }
+        rig.submit(token, Operation::ReceiveFromStart);
+        let dropped = rig.transport.counters().datagrams_dropped_by_host;
+        assert!(dropped > 0);
+        for _ in 0..all as u64 - dropped {
+            rig.wait(token, |event| if let Event::Datagram(_) = event { Ok(()) } else { Err(event) });
+        }
+        rig.detach(token, true);
+        assert_eq!(rig.transport.counters().datagrams_dropped_by_host, dropped, "of closed endpoints too");
+    }
+
+    /// E-86: with UDP_RECV_MAX_COALESCED_SIZE several come as one, up to that length, and carry their size.
+    fn e86_datagrams_are_coalesced_if_asked_for(rig: Rig) {
+        let (token, endpoint) = receiver(&mut rig);
+        let remote = endpoint.local_address().unwrap();
+        let (_, sender) = sender(&mut rig);
+        for (most, expected) in [(0, vec![900; 10]), (899, vec![900; 10]), (2800, vec![2700, 2700, 2700, 900])] {
+            endpoint.set_option(OptionName::CoalescedSize, &OptionValue::Number(most)).unwrap();
+            rig.submit(token, Operation::ReceiveFromStart);
+            rig.poll(false);
+            let list: Messages = (0..10).map(numbered).collect();
+            assert_eq!(sender.try_send_to(&list, 0, remote, &ControlData::default()), Ok(10));
+            let mut all = Vec::new();
+            for len in expected {
+                let datagram = rig.wait(token, |event| if let Event::Datagram(d) = event { Ok(d) } else { Err(event) });
+                assert_eq!(datagram.buffer.len(), len);
+                assert_eq!(datagram.control.coalesced_size(), (len > 900).then_some(900));
+                all.extend_from_slice(datagram.buffer.bytes());
+            }
+            assert!(all == (0..10).flat_map(bytes_of).collect::<Vec<_>>());
+            rig.submit(token, Operation::ReceiveFromStop);
+            rig.wait(token, |e| if let Event::DatagramsStopped(Ok(())) = e { Ok(()) } else { Err(e) });
+        }
+    }
+
+    /// E-86: a single receive has one datagram, whatever lies in the queue; the rest waits for the next receives of both kinds.
+    fn e86_a_single_receive_never_shows_several(rig: Rig) {
+        let (token, endpoint) = receiver(&mut rig);
+        let remote = endpoint.local_address().unwrap();
+        let (_, sender) = sender(&mut rig);
+        let list = || (0..10).map(numbered).collect::<Messages>();
+        let single = |rig: &mut Rig, token, n, room: usize| {
+            let (memory, result) = rig.wait(token, |event| match event {
+                Event::ReceiveFromDone { memory, result } => Ok((memory, result)),
+                event => Err(event),
+            });
+            let Memory::Vec(bytes) = memory else { panic!("{memory:?}") };
+            let info = result.unwrap();
+            assert_eq!((info.len, info.flags.is_empty()), (room.min(900), room >= 900));
+            assert!(bytes[..info.len] == bytes_of(n)[..info.len]);
+        };
+        // One in flight when the stream begins, another while it goes on.
+        for round in 0..4 {
+            rig.submit(token, Operation::ReceiveFrom(Memory::Vec(vec![0; 2000])));
+            if round & 1 == 0 {
+                rig.poll(false);
+            }
+            if round & 2 == 0 {
+                assert_eq!(sender.try_send_to(&list(), 0, remote, &ControlData::default()), Ok(10));
+            }
+            rig.submit(token, Operation::ReceiveFromStart);
+            rig.poll(false);
+            if round & 2 != 0 {
+                assert_eq!(sender.try_send_to(&list(), 0, remote, &ControlData::default()), Ok(10));
+            }
+            let mut seen = [false; 10];
+            let mut count = 0;
+            while count < 10 {
+                let number = rig.wait(token, |event| match event {
+                    Event::Datagram(datagram) => Ok(number_of(datagram.buffer.bytes())),
+                    Event::ReceiveFromDone { memory: Memory::Vec(bytes), result } => {
+                        Ok(number_of(&bytes[..result.unwrap().len]))
+                    }
+                    event => Err(event),
+                });
+                assert!(!std::mem::replace(&mut seen[number], true));
+                count += 1;
+            }
+            rig.submit(token, Operation::ReceiveFromStop);
+            rig.wait(token, |e| if let Event::DatagramsStopped(Ok(())) = e { Ok(()) } else { Err(e) });
+            rig.submit(token, Operation::ReceiveFromCancel);
+            rig.poll(false);
+            rig.poll(false);
+            assert!(rig.take(token).iter().all(|event| matches!(event, Event::ReceiveFromDone { result: Err(_), .. })));
+        }
+        // After the stream: one at a time, short ones too, and the stream has what is left.
+        assert_eq!(sender.try_send_to(&list(), 0, remote, &ControlData::default()), Ok(10));
+        for (n, room) in [900, 2000, 100, 0].into_iter().enumerate() {
+            rig.submit(token, Operation::ReceiveFrom(Memory::Vec(vec![0; room])));
+            single(&mut rig, token, n, room);
+        }
+        rig.submit(token, Operation::ReceiveFromStart);
+        for n in 4..10 {
+            let datagram = rig.wait(token, |event| if let Event::Datagram(d) = event { Ok(d) } else { Err(event) });
+            assert!(datagram.buffer.bytes() == bytes_of(n));
+        }
     }
 }

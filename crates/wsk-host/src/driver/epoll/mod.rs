@@ -173,6 +173,7 @@ impl EpollDriver {
             shutdown: None,
             datagrams: false,
             receive_from: None,
+            staging: None,
             sends_to: VecDeque::new(),
             watches: Vec::new(),
         };

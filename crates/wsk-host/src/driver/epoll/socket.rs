@@ -10,6 +10,7 @@ use wsk_core::memory::Memory;
 use wsk_core::transport::{Event, Gather, Hangup, IncomingId, Messages, SendId, StreamEnd};
 
 use super::{WatchKey, step};
+use crate::driver::staging::Staging;
 use crate::endpoint::HostEndpoint;
 
 /// A connect on its way.
@@ -80,6 +81,8 @@ pub(super) struct Socket {
     pub(super) shutdown: Option<Shutting>,
     pub(super) datagrams: bool,
     pub(super) receive_from: Option<Memory>,
+    /// Of single receives, once datagrams may come as one.
+    pub(super) staging: Option<Box<Staging>>,
     pub(super) sends_to: VecDeque<SendingTo>,
     pub(super) watches: Vec<(IncomingId, WatchKey)>,
 }

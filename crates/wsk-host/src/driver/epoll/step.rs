@@ -5,11 +5,13 @@
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SocketFlags};
 use wsk_abi::status::NtStatus;
-use wsk_core::transport::{Datagram, Endpoint, Event, Report, StreamEnd, Token};
+use wsk_core::memory::Buffer;
+use wsk_core::transport::{Endpoint, Event, Report, StreamEnd, Token};
 
 use super::Kit;
 use super::socket::{Connecting, Sending, SendingTo, Shutting, Socket};
-use crate::driver::{incoming, info};
+use crate::driver::staging::Staging;
+use crate::driver::{datagrams, incoming, info};
 use crate::endpoint::FinState;
 use crate::{errno, icmp, message, sockopt};
 
@@ -182,7 +184,7 @@ fn receive_stream(token: Token, socket: &mut Socket, kit: &mut Kit, report: &mut
                 if drained {
                     ran_dry(socket);
                 }
-                report(Event::Received { buffer: kit.streams.pool.lend(lease, 0, n), drained });
+                report(Event::Received { buffer: Buffer::new(kit.streams.pool.lend(lease, 0, n)), drained });
                 continue;
             }
             Ok(Ok(_)) => socket.endpoint.end_of_stream(),
@@ -246,6 +248,13 @@ fn deliver_errors(socket: &mut Socket, report: &mut impl FnMut(Event)) {
 }
 
 fn receive_datagrams(token: Token, socket: &mut Socket, kit: &mut Kit, report: &mut impl FnMut(Event)) {
+    socket.endpoint.coalesce();
+    // What a single receive left comes first.
+    if let Some(staging) = &mut socket.staging {
+        while let Some(datagram) = staging.stream(&socket.endpoint, &kit.stats) {
+            report(Event::Datagram(datagram));
+        }
+    }
     let mut left = DATAGRAMS;
     while socket.readable && left > 0 {
         left -= 1;
@@ -263,9 +272,8 @@ fn receive_datagrams(token: Token, socket: &mut Socket, kit: &mut Kit, report: &
             Ok(Ok(len)) => {
                 match kit.header.received() {
                     Some((source, seen, _)) => {
-                        let (flags, control) = socket.endpoint.shown(&source, &seen);
-                        let buffer = kit.datagrams.pool.lend(lease, 0, len);
-                        report(Event::Datagram(Datagram { buffer, source, flags, control }));
+                        let lent = kit.datagrams.pool.lend(lease, 0, len);
+                        datagrams(&socket.endpoint, lent, source, &seen, &mut *report);
                     }
                     None => kit.datagrams.free.push(lease),
                 }
@@ -298,17 +306,37 @@ fn receive_datagrams(token: Token, socket: &mut Socket, kit: &mut Kit, report: &
 }
 
 fn receive_from(socket: &mut Socket, kit: &mut Kit, report: &mut impl FnMut(Event)) {
+    let endpoint = &socket.endpoint;
+    if endpoint.is_coalescing() {
+        let staging = socket.staging.get_or_insert_with(Staging::new);
+        let memory = socket.receive_from.as_mut().expect("checked by the caller");
+        if let Some(info) = staging.receive(endpoint, memory, &kit.stats) {
+            let memory = socket.receive_from.take().expect("used just now");
+            return report(Event::ReceiveFromDone { memory, result: Ok(info) });
+        }
+    }
     let mut left = DATAGRAMS;
     while socket.readable && left > 0 {
         left -= 1;
         let mut memory = socket.receive_from.take().expect("checked by the caller");
-        kit.header.for_receive_from(&mut memory);
+        match &mut socket.staging {
+            Some(staging) => {
+                let space = staging.space();
+                kit.header.for_receive_into(space.as_mut_ptr(), space.len());
+            }
+            None => kit.header.for_receive_from(&mut memory),
+        }
         kit.stats.add(1);
         let header = &mut kit.header;
         let result = match socket.endpoint.with_fd(|fd| Ok(message::receive(fd, header))) {
-            Ok(Ok(len)) => match kit.header.received() {
-                Some((source, seen, longer)) => Ok(info(&socket.endpoint, len, source, &seen, longer)),
-                None => Err(NtStatus::UNSUCCESSFUL),
+            Ok(Ok(len)) => match (kit.header.received(), &mut socket.staging) {
+                (Some((source, seen, _)), Some(staging)) => {
+                    staging.fill(len, source, seen);
+                    let info = staging.receive(&socket.endpoint, &mut memory, &kit.stats);
+                    Ok(info.expect("there is at least one"))
+                }
+                (Some((source, seen, longer)), None) => Ok(info(&socket.endpoint, len, source, &seen, longer)),
+                (None, _) => Err(NtStatus::UNSUCCESSFUL),
             },
             Ok(Err(errno)) if !errno::ends_datagrams(errno) => {
                 socket.receive_from = Some(memory);

@@ -6,15 +6,16 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use io_uring::cqueue;
 use wsk_abi::status::NtStatus;
-use wsk_core::transport::{Datagram, Event, Hangup, Report, StreamEnd};
+use wsk_core::memory::Buffer;
+use wsk_core::transport::{Event, Hangup, Report, StreamEnd};
 
-use super::op::Work;
+use super::op::{Kind, Work};
 use super::{
     CANCEL, DOORBELL, NAME_SPACE, NOTHING, OUT_HEADER, OpKey, PAYLOAD, SPARE_HEADERS, UringDriver, doorbell_entry,
     key_of,
 };
 use crate::cmsg::Seen;
-use crate::driver::{incoming, info};
+use crate::driver::{datagrams, incoming, info};
 use crate::endpoint::FinState;
 use crate::{address, errno, icmp};
 
@@ -142,7 +143,7 @@ impl UringDriver {
         if let Some(id) = cqueue::buffer_select(flags) {
             let lease = self.streams.take(id);
             if result > 0 {
-                let buffer = self.streams.lend(lease, 0, result as usize);
+                let buffer = Buffer::new(self.streams.lend(lease, 0, result as usize));
                 reports
                     .push(Report { token, event: Event::Received { buffer, drained: !cqueue::sock_nonempty(flags) } });
             } else {
@@ -234,10 +235,9 @@ impl UringDriver {
             let mut lease = self.datagrams.take(id);
             match (parse(lease.space(), result), self.sockets.get(token)) {
                 (Some((source, seen, len)), Some(socket)) => {
-                    let (flags, control) = socket.endpoint.shown(&source, &seen);
-                    let buffer = self.datagrams.lend(lease, PAYLOAD, len);
-                    let datagram = Datagram { buffer, source, flags, control };
-                    reports.push(Report { token, event: Event::Datagram(datagram) });
+                    let lent = self.datagrams.lend(lease, PAYLOAD, len);
+                    let report = |event| reports.push(Report { token, event });
+                    datagrams(&socket.endpoint, lent, source, &seen, report);
                 }
                 _ => self.datagrams.put(lease),
             }
@@ -399,17 +399,23 @@ impl UringDriver {
                 End::Errno(errno) => Err(errno::status(errno)),
                 _ => Ok(()),
             })),
-            Work::ReceiveFrom { memory, failed } => {
-                let result = match end {
-                    End::Done(_) if failed.is_some() => Ok(failed.expect("checked just now")),
-                    End::Done(len) => header
-                        .as_mut()
-                        .and_then(|header| header.received())
-                        .map(|(source, seen, longer)| info(endpoint, len, source, &seen, longer))
-                        .ok_or(NtStatus::UNSUCCESSFUL),
-                    End::Errno(errno) => Err(errno::status(errno)),
+            Work::ReceiveFrom { mut memory, failed, mut staging } => {
+                let received = header.as_mut().and_then(|header| header.received());
+                let result = match (end, received) {
+                    (End::Done(_), _) if failed.is_some() => Ok(failed.expect("checked just now")),
+                    (End::Done(len), Some((source, seen, longer))) => match &mut staging {
+                        Some(staging) => {
+                            staging.fill(len, source, seen);
+                            let info = staging.receive(endpoint, &mut memory, &self.stats);
+                            Ok(info.expect("there is at least one"))
+                        }
+                        None => Ok(info(endpoint, len, source, &seen, longer)),
+                    },
+                    (End::Done(_), None) => Err(NtStatus::UNSUCCESSFUL),
+                    (End::Errno(errno), _) => Err(errno::status(errno)),
                     _ => Err(NtStatus::CANCELLED),
                 };
+                socket.staging = staging;
                 Some(Event::ReceiveFromDone { memory, result })
             }
             Work::SendTo { id, messages, sent, .. } => {
@@ -454,6 +460,9 @@ impl UringDriver {
             })),
         };
         reports.extend(event.map(|event| Report { token, event }));
+        if kind == Some(Kind::ReceiveFrom) {
+            self.begin_stream(token, reports);
+        }
         if let Some(header) = header
             && self.spare.len() < SPARE_HEADERS
         {

@@ -4,6 +4,7 @@
 //! (promise 4). A poll makes one system call, or none when completions are there and nothing is to be submitted.
 
 mod complete;
+mod datagram;
 mod op;
 mod ring;
 
@@ -16,19 +17,18 @@ use io_uring::{cqueue, opcode, squeue, types};
 use slotmap::{Key, KeyData, SlotMap};
 use wsk_abi::status::NtStatus;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{Doorbell, Driver, Endpoint, Event, Gather, IncomingId, Operation, Report, Token};
+use wsk_core::transport::{Doorbell, Driver, Event, Gather, IncomingId, Operation, Report, Token};
 
 use op::{KINDS, Kind, Op, Socket, Work};
 pub(crate) use ring::{BufferRing, Flavour, Ring};
 
 use crate::address::NAME_SPACE;
 use crate::background::Background;
-use crate::batch;
 use crate::bell::Bell;
 use crate::cmsg::CONTROL_SPACE;
 use crate::driver::{Table, own};
 use crate::endpoint::{FinState, HostEndpoint};
-use crate::icmp::{self, Attention};
+use crate::icmp::Attention;
 use crate::message::Header;
 use crate::pool::Shared;
 use crate::stats::Stats;
@@ -82,6 +82,7 @@ pub(crate) struct UringDriver {
     background: Background,
     attention: Arc<Attention>,
     bell: Arc<Bell>,
+    stats: Arc<Stats>,
 }
 
 impl UringDriver {
@@ -104,9 +105,10 @@ impl UringDriver {
             late: Vec::new(),
             missed: Vec::new(),
             batch: Vec::new(),
-            background: Background::new(stats),
+            background: Background::new(Arc::clone(&stats)),
             attention: Attention::new(Arc::clone(&bell)),
             bell,
+            stats,
         })
     }
 
@@ -118,8 +120,16 @@ impl UringDriver {
     fn attach(&mut self, token: Token, endpoint: Arc<HostEndpoint>) {
         let fd = endpoint.raw_fd().unwrap_or(-1);
         endpoint.errors.attach(&self.attention, token);
-        let socket =
-            Socket { endpoint, fd, ops: [None; KINDS], watches: Vec::new(), sends_to: 0, in_flight: 0, detach: None };
+        let socket = Socket {
+            endpoint,
+            fd,
+            ops: [None; KINDS],
+            watches: Vec::new(),
+            sends_to: 0,
+            in_flight: 0,
+            detach: None,
+            staging: None,
+        };
         self.sockets.insert(token, socket);
     }
 
@@ -263,35 +273,6 @@ impl UringDriver {
         }
     }
 
-    fn send_to(&mut self, token: Token, fd: RawFd, operation: Operation) {
-        let Operation::SendTo { id, messages, mut sent, remote, control } = operation else {
-            unreachable!("checked by the caller")
-        };
-        let socket = self.sockets.get(token).expect("admitted");
-        let endpoint = &socket.endpoint;
-        let mut result = endpoint.destination(remote).map(drop);
-        // The ring has no call for several messages. What it cannot take as one goes out at once, if that is in order.
-        let in_order = socket.sends_to == 0;
-        let one = |sent| batch::unit(&messages[sent..], endpoint.largest_segment(&control)).0 == messages.len() - sent;
-        while result.is_ok() && in_order && sent < messages.len() && !one(sent) {
-            let before = sent;
-            match endpoint.try_send_to(&messages, sent, remote, &control) {
-                Ok(n) => sent = n,
-                Err(status) => result = Err(status),
-            }
-            if sent == before {
-                break;
-            }
-        }
-        if result.is_ok() && sent < messages.len() {
-            let remote = endpoint.destination(remote).expect("checked above");
-            let header = self.header();
-            let unit = (0, 0);
-            return self.start(token, fd, Some(header), Work::SendTo { id, messages, sent, remote, control, unit });
-        }
-        self.ready.push(Report { token, event: Event::SendToDone { id, messages, sent, result } });
-    }
-
     fn shut_down(&mut self, token: Token, fd: RawFd) {
         let result = match self.sockets.get(token).expect("admitted").endpoint.send_fin() {
             FinState::Pending | FinState::Gone => {
@@ -334,42 +315,14 @@ impl UringDriver {
                 let mut header = self.header();
                 header.for_multishot();
                 self.start(token, fd, Some(header), Work::Datagrams);
+                let mut reports = std::mem::take(&mut self.ready);
+                self.begin_stream(token, &mut reports);
+                self.ready = reports;
                 self.look_for_errors(token);
             }
-            Operation::ReceiveFrom(memory) => {
-                let header = self.header();
-                self.start(token, fd, Some(header), Work::ReceiveFrom { memory, failed: None });
-                self.look_for_errors(token);
-            }
+            Operation::ReceiveFrom(memory) => self.receive_from(token, fd, memory),
             Operation::SendTo { .. } => self.send_to(token, fd, operation),
             _ => unreachable!("submit takes care of the rest"),
-        }
-    }
-
-    /// A receive begins: errors may have come while there was none.
-    fn look_for_errors(&mut self, token: Token) {
-        let endpoint = &self.sockets.get(token).expect("admitted").endpoint;
-        endpoint.collect_errors();
-        if endpoint.errors.some() {
-            self.deliver_errors(token);
-        }
-    }
-
-    /// Tells of failed datagrams, if a receive is there to be told.
-    fn deliver_errors(&mut self, token: Token) {
-        let Some(socket) = self.sockets.get(token) else { return };
-        if socket.ops[Kind::Datagrams as usize].is_some() {
-            while let Some(fate) = socket.endpoint.next_fate() {
-                let events = [
-                    fate.unreachable.map(Event::Unreachable),
-                    fate.shown.map(|info| Event::Datagram(icmp::datagram(info))),
-                ];
-                self.ready.extend(events.into_iter().flatten().map(|event| Report { token, event }));
-            }
-        } else if let Some(key) = socket.ops[Kind::ReceiveFrom as usize]
-            && socket.endpoint.errors.some()
-        {
-            self.push_cancel(key); // its end finds the error
         }
     }
 

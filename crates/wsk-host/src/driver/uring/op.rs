@@ -13,6 +13,7 @@ use wsk_core::transport::{DatagramInfo, Gather, IncomingId, Messages, SendId, To
 
 use super::{OpKey, UringDriver};
 use crate::batch;
+use crate::driver::staging::Staging;
 use crate::endpoint::HostEndpoint;
 use crate::message::{self, Header};
 
@@ -61,6 +62,7 @@ pub(super) enum Work {
     ReceiveFrom {
         memory: Memory,
         failed: Option<DatagramInfo>,
+        staging: Option<Box<Staging>>,
     },
     /// `unit`: datagrams, and their size, that the kernel has as one message (see `batch`).
     SendTo {
@@ -111,6 +113,8 @@ pub(super) struct Socket {
     pub(super) sends_to: u32,
     pub(super) in_flight: u32,
     pub(super) detach: Option<bool>,
+    /// Of single receives, once datagrams may come as one.
+    pub(super) staging: Option<Box<Staging>>,
 }
 
 impl UringDriver {
@@ -155,9 +159,15 @@ impl UringDriver {
                 let header = header.as_ref().expect("datagrams have a header");
                 opcode::RecvMsgMulti::new(fd, header.message(), self.datagrams.group()).build()
             }
-            Work::ReceiveFrom { memory, .. } => {
+            Work::ReceiveFrom { memory, staging, .. } => {
                 let header = header.as_mut().expect("a datagram has a header");
-                header.for_receive_from(memory);
+                match staging {
+                    Some(staging) => {
+                        let space = staging.space();
+                        header.for_receive_into(space.as_mut_ptr(), space.len());
+                    }
+                    None => header.for_receive_from(memory),
+                }
                 opcode::RecvMsg::new(fd, header.message_mut()).build()
             }
             Work::SendTo { messages, sent, remote, control, unit, .. } => {

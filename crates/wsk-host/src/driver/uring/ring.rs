@@ -337,7 +337,7 @@ impl BufferRing {
     }
 
     /// Lends a buffer with data in `start..start + len`.
-    pub(super) fn lend(&mut self, lease: Box<PoolLease>, start: usize, len: usize) -> wsk_core::memory::Buffer {
+    pub(super) fn lend(&mut self, lease: Box<PoolLease>, start: usize, len: usize) -> Box<PoolLease> {
         self.pool.lend(lease, start, len)
     }
 }
