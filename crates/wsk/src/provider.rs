@@ -188,6 +188,7 @@ impl Provider {
             counters.bytes_copied += transport.bytes_copied;
             counters.buffers_lent += transport.buffers_lent;
             counters.buffer_memory += transport.buffer_memory;
+            counters.datagrams_dropped_by_host += transport.datagrams_dropped_by_host;
             counters.cpu_nanos += carrier.cpu_nanos();
         }
         for processor in carriers.iter().flat_map(|carrier| &carrier.processors) {
@@ -241,6 +242,8 @@ pub struct Counters {
     pub buffers_lent: u64,
     /// Bytes set aside for receive buffers now.
     pub buffer_memory: u64,
+    /// Datagrams that the host dropped before the subsystem could have them, as far as it tells.
+    pub datagrams_dropped_by_host: u64,
     /// CPU time of the processors' threads, in nanoseconds; 0 where the host does not tell.
     pub cpu_nanos: u64,
 }

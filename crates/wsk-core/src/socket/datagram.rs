@@ -154,6 +154,8 @@ pub struct DatagramSocket {
     hears_broadcasts: bool,
     /// The fate of an earlier datagram, for the next receive (SIO_UDP_CONNRESET).
     unreachable: Option<NtStatus>,
+    /// The receive in flight was asked to end, to be failed with that.
+    interrupting: bool,
     dropped: u64,
     owes_dead: bool,
     closing: Option<RequestId>,
@@ -189,6 +191,7 @@ impl DatagramSocket {
             user_mtu: [u32::MAX; 2],
             hears_broadcasts: true,
             unreachable: None,
+            interrupting: false,
             dropped: 0,
             owes_dead: false,
             closing: None,
@@ -493,7 +496,9 @@ impl DatagramSocket {
             if at == 0 && self.reading == Reading::Into {
                 if !self.queue[0].cancelled {
                     self.queue[0].cancelled = true;
-                    fx.submit(Operation::ReceiveFromCancel);
+                    if !self.interrupting {
+                        fx.submit(Operation::ReceiveFromCancel);
+                    }
                 }
             } else if let Some(pending) = self.queue.remove(at) {
                 fx.complete(id, NtStatus::CANCELLED, 0, pending.memory);
@@ -599,9 +604,14 @@ impl DatagramSocket {
 
     fn received_into(&mut self, memory: Memory, result: Result<DatagramInfo, NtStatus>, over: bool, fx: &mut Effects) {
         self.reading = Reading::Idle;
+        let interrupted = std::mem::take(&mut self.interrupting);
         let Some(mut head) = self.queue.pop_front() else { return };
         head.memory = memory;
         match result {
+            Err(NtStatus::CANCELLED) if interrupted && !head.cancelled && !over => {
+                let status = self.unreachable.take().unwrap_or(NtStatus::CANCELLED);
+                fx.complete(head.id, status, 0, head.memory);
+            }
             Ok(info) if self.is_heard(&info.source, info.flags) => finish_receive(head, info, fx),
             Ok(_) if !head.cancelled => self.queue.push_front(head), // not for us: read on
             Ok(_) | Err(NtStatus::CANCELLED) if head.cancelled => {
@@ -670,6 +680,10 @@ impl DatagramSocket {
     /// One request takes one datagram, in order (F-195).
     fn serve(&mut self, fx: &mut Effects) {
         if self.reading == Reading::Into {
+            if self.unreachable.is_some() && !self.interrupting && self.queue.front().is_some_and(|p| !p.cancelled) {
+                self.interrupting = true;
+                fx.submit(Operation::ReceiveFromCancel);
+            }
             return;
         }
         while !self.unread.is_empty() {

@@ -127,7 +127,7 @@ impl Model {
                 assert!(!self.stream && self.into.replace(memory).is_none());
             }
             Operation::ReceiveFromCancel => {
-                assert!(self.into.is_some());
+                assert!(self.into.is_some() && !self.cancel);
                 self.cancel = true;
             }
             Operation::SendTo { id, messages, .. } => self.sends.push((id, messages)),
@@ -181,6 +181,9 @@ impl Model {
                     };
                     self.event(Event::ReceiveFromDone { memory, result });
                 }
+            }
+            1 if history.more().is_multiple_of(4) && !self.detach => {
+                self.event(Event::Unreachable(NtStatus::PORT_UNREACHABLE));
             }
             3 if !self.sends.is_empty() => {
                 let (id, messages) = self.sends.swap_remove(history.more() % self.sends.len());

@@ -528,6 +528,7 @@ impl Transport for Loopback {
             bytes_copied: self.0.copied.load(Ordering::SeqCst),
             buffers_lent: self.0.lent.load(Ordering::SeqCst),
             buffer_memory: self.0.memory.load(Ordering::SeqCst),
+            datagrams_dropped_by_host: 0,
         }
     }
 }
