@@ -3,6 +3,7 @@
 //! Linux reports a reset once and then shows the end of a stream; here the first failure is latched and every later
 //! operation gets it (F-168). The descriptor is closed by the driver or by `discard`, never under a call in progress.
 
+mod bind;
 mod datagram;
 
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use rustix::io::Errno;
-use rustix::net::{self, RecvFlags, SendFlags, SocketFlags};
+use rustix::net::{self, RecvFlags, SendFlags};
 use wsk_abi::status::NtStatus;
 use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
@@ -74,22 +75,8 @@ impl HostEndpoint {
         backlog: i32,
         stats: Arc<Stats>,
     ) -> Result<Arc<Self>, NtStatus> {
-        let domain = match family {
-            Family::V4 => net::AddressFamily::INET,
-            Family::V6 => net::AddressFamily::INET6,
-        };
-        let (kind, number) = match protocol {
-            Protocol::Tcp => (net::SocketType::STREAM, Some(net::ipproto::TCP)),
-            Protocol::Udp => (net::SocketType::DGRAM, Some(net::ipproto::UDP)),
-            Protocol::Raw(0) => return Err(NtStatus::NOT_SUPPORTED),
-            Protocol::Raw(number) => {
-                let number = std::num::NonZeroU32::new(number.into()).map(net::Protocol::from_raw);
-                (net::SocketType::RAW, number)
-            }
-        };
         stats.add(3);
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let fd = net::socket_with(domain, kind, flags, number).map_err(to_status)?;
+        let fd = bind::socket(family, protocol).map_err(to_status)?;
         sockopt::prepare(fd.as_fd(), family, protocol).map_err(to_status)?;
         Ok(Arc::new(Self::new(fd, family, protocol, false, backlog, stats)))
     }
@@ -257,9 +244,6 @@ impl HostEndpoint {
     /// A connect has succeeded.
     pub(crate) fn on_connected(&self) {
         self.connected.store(true, Ordering::Release);
-        // What is left in TIME_WAIT shall not keep the address from the next bind (C-52).
-        self.stats.add(1);
-        let _ = self.with_fd(|fd| net::sockopt::set_socket_reuseaddr(fd, true).map_err(to_status));
     }
 
     /// Where a connect shall go, in this endpoint's family.
@@ -338,36 +322,13 @@ fn to_address(any: net::SocketAddrAny) -> Result<SocketAddr, NtStatus> {
 }
 
 impl Endpoint for HostEndpoint {
-    fn bind(&self, local: SocketAddr, _shares: bool) -> Result<SocketAddr, NtStatus> {
-        let local = self.destination(local)?;
-        self.stats.add(3);
-        let chosen = self.with_fd(|fd| {
-            if local.port() == 0 {
-                sockopt::use_dynamic_ports(fd);
-            }
-            match net::bind(fd, &local) {
-                // Perhaps only by connections in TIME_WAIT, which do not count (C-52). A socket that is merely bound does:
-                // Linux would let two of them share, so none keeps the option before it listens or is connected.
-                Err(rustix::io::Errno::ADDRINUSE) if self.protocol == Protocol::Tcp => {
-                    net::sockopt::set_socket_reuseaddr(fd, true).map_err(to_status)?;
-                    let second = net::bind(fd, &local);
-                    net::sockopt::set_socket_reuseaddr(fd, false).map_err(to_status)?;
-                    second.map_err(to_status)?;
-                }
-                first => first.map_err(to_status)?,
-            }
-            to_address(net::getsockname(fd).map_err(to_status)?)
-        })?;
-        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some(chosen);
-        Ok(chosen)
+    fn bind(&self, local: SocketAddr, shares: bool) -> Result<SocketAddr, NtStatus> {
+        self.bind_to(local, shares)
     }
 
     fn listen(&self) -> Result<(), NtStatus> {
-        self.stats.add(2);
-        self.with_fd(|fd| {
-            net::sockopt::set_socket_reuseaddr(fd, true).map_err(to_status)?; // accepted sockets inherit it
-            net::listen(fd, self.backlog).map_err(to_status)
-        })
+        self.stats.add(1);
+        self.with_fd(|fd| net::listen(fd, self.backlog).map_err(to_status))
     }
 
     fn local_address(&self) -> Result<SocketAddr, NtStatus> {

@@ -1,7 +1,7 @@
 //! Connecting: success, refusal and retry, cancelling, addresses in use.
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use wsk_abi::NtStatus;
 use wsk_core::option::{OptionName, OptionValue};
@@ -105,21 +105,87 @@ arms! {
         assert_eq!(dual.remote_address(), Ok(format!("[::ffff:127.0.0.1]:{port}").parse().unwrap()));
     }
 
-    fn addresses_in_use_are_named(rig: Rig) {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    /// C-51: what another process has is refused; what the subsystem decided about its own sockets is not.
+    fn c51_only_strangers_refuse_a_bind(rig: Rig) {
+        for (family, local) in [(Family::V4, "127.0.0.1:0"), (Family::V6, "[::1]:0")] {
+            // A stranger: a plain socket.
+            let stranger = TcpListener::bind(local).unwrap();
+            let taken = stranger.local_addr().unwrap();
+            let endpoint = rig.create(family, Protocol::Tcp);
+            assert_eq!(endpoint.bind(taken, false), Err(NtStatus::ADDRESS_ALREADY_EXISTS));
+            let dual = rig.create(Family::V6, Protocol::Tcp);
+            dual.set_option(OptionName::V6Only, &OptionValue::Number(0)).unwrap();
+            let wildcard = SocketAddr::new("::".parse().unwrap(), taken.port());
+            assert_eq!(dual.bind(wildcard, false), Err(NtStatus::ADDRESS_ALREADY_EXISTS));
+            drop(stranger);
+            assert_eq!(endpoint.bind(taken, false), Ok(taken), "the same endpoint, once it is free");
+            // Our own: bound, listening, the same address and the wildcard.
+            endpoint.listen().unwrap();
+            let second = rig.create(family, Protocol::Tcp);
+            assert_eq!(second.bind(taken, true), Ok(taken));
+            second.listen().unwrap();
+            assert_eq!(dual.bind(wildcard, true), Ok(wildcard));
+            dual.listen().unwrap();
+
+            let stranger = UdpSocket::bind(local).unwrap();
+            let taken = stranger.local_addr().unwrap();
+            let endpoint = rig.create(family, Protocol::Udp);
+            assert_eq!(endpoint.bind(taken, false), Err(NtStatus::ADDRESS_ALREADY_EXISTS));
+            drop(stranger);
+            assert_eq!(endpoint.bind(taken, false), Ok(taken));
+            let second = rig.create(family, Protocol::Udp);
+            assert_eq!(second.bind(taken, true), Ok(taken));
+            // A port of the host's choice is nobody else's, and can be shared all the same.
+            for protocol in [Protocol::Tcp, Protocol::Udp] {
+                let first = rig.create(family, protocol);
+                let address = first.bind(local.parse().unwrap(), false).unwrap();
+                assert!(address.port() >= 49152, "{address}: the dynamic range of Windows (C 6)");
+                let second = rig.create(family, protocol);
+                assert_eq!(second.bind(address, true), Ok(address));
+                let stranger = match protocol {
+                    Protocol::Tcp => {
+                        first.listen().unwrap();
+                        TcpListener::bind(address).map(drop)
+                    }
+                    _ => UdpSocket::bind(address).map(drop),
+                };
+                assert!(stranger.is_err(), "strangers do not get in");
+            }
+        }
+    }
+
+    /// C-52: a server that is started again binds at once, though connections of the old one are in TIME_WAIT.
+    fn c52_time_wait_refuses_nothing(rig: Rig) {
         let first = rig.create(Family::V4, Protocol::Tcp);
-        first.bind(taken, false).unwrap();
+        let address = first.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
         first.listen().unwrap();
+        let token = rig.attach(&first);
+        rig.submit(token, Operation::AcceptStart);
+        let mut peer = std::net::TcpStream::connect(address).unwrap();
+        let connection = rig.accept(token).endpoint;
+        let connection = rig.attach(&connection);
+        // Our side closes first, so TIME_WAIT is ours.
+        rig.submit(connection, Operation::Shutdown);
+        rig.wait(connection, |e| if let Event::ShutdownDone(Ok(())) = e { Ok(()) } else { Err(e) });
+        rig.submit(connection, Operation::ReceiveStart);
+        std::io::Read::read_to_end(&mut peer, &mut Vec::new()).unwrap();
+        drop(peer);
+        rig.wait(connection, |e| if let Event::ReceiveStopped(_) = e { Ok(()) } else { Err(e) });
+        rig.detach(connection, false);
+        rig.detach(token, false);
         let second = rig.create(Family::V4, Protocol::Tcp);
-        assert_eq!(second.bind(taken, false), Err(NtStatus::ADDRESS_ALREADY_EXISTS));
-        assert_eq!(second.bind("192.0.2.200:0".parse().unwrap(), false), Err(NtStatus::INVALID_ADDRESS_COMPONENT));
-        assert_eq!(second.bind("[::1]:0".parse().unwrap(), false), Err(NtStatus::INVALID_PARAMETER));
-        first.discard(true);
-        assert_eq!(second.bind(taken, false), Ok(taken));
-        let udp = rig.create(Family::V4, Protocol::Udp);
-        let address = udp.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
-        let other = rig.create(Family::V4, Protocol::Udp);
-        assert_eq!(other.bind(address, false), Err(NtStatus::ADDRESS_ALREADY_EXISTS));
+        assert_eq!(second.bind(address, false), Ok(address));
+        second.listen().unwrap();
+    }
+
+    fn addresses_that_cannot_be_are_named(rig: Rig) {
+        let endpoint = rig.create(Family::V4, Protocol::Tcp);
+        for port in [0, 50_123] {
+            let elsewhere = format!("192.0.2.200:{port}").parse().unwrap();
+            assert_eq!(endpoint.bind(elsewhere, false), Err(NtStatus::INVALID_ADDRESS_COMPONENT));
+            assert_eq!(endpoint.bind(format!("[::1]:{port}").parse().unwrap(), false), Err(NtStatus::INVALID_PARAMETER));
+        }
+        endpoint.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
     }
 
     fn a_pair_of_addresses_is_used_once(rig: Rig) {
@@ -127,7 +193,7 @@ arms! {
         let local = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let endpoints = [0, 1].map(|_| rig.create(Family::V4, Protocol::Tcp));
         let results = endpoints.map(|endpoint| {
-            endpoint.bind(local, false).unwrap();
+            endpoint.bind(local, true).unwrap();
             let token = rig.attach(&endpoint);
             rig.submit(token, crate::rig::connect(listener.local_addr().unwrap()));
             connected(&mut rig, token)
