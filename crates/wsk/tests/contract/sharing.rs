@@ -47,6 +47,7 @@ trait Shares {
     fn secure(&self, security: Option<Arc<SecurityDescriptor>>) -> Result<(), Error>;
     fn bind(&self, local: SocketAddr) -> Request<()>;
     fn port(&self) -> u16;
+    fn end(&self) -> Request<()>;
 }
 
 macro_rules! shares {
@@ -71,6 +72,9 @@ macro_rules! shares {
             }
             fn port(&self) -> u16 {
                 self.local_address().unwrap().port()
+            }
+            fn end(&self) -> Request<()> {
+                self.close()
             }
         }
     };
@@ -100,7 +104,9 @@ fn status<S: Shares>(world: &World, first: &str, second: &str, security: bool, c
     } else {
         let scout = S::make(world);
         scout.bind(at(first, 0)).ok();
-        scout.port()
+        let port = scout.port();
+        scout.end().ok();
+        port
     };
     one.bind(at(first, port)).ok();
     let two = S::make(world);
