@@ -82,7 +82,7 @@ pub use wsk_core::memory::{Buffer, BufferList, ClientMemory, Lease, Memory, Segm
 pub use wsk_core::request::is_refusal;
 pub use wsk_core::tdi::TdiMap;
 pub use wsk_core::transport::{Family, Protocol, Service, ServiceKind};
-pub use wsk_host::Choice;
+pub use wsk_host::{Choice, HostTransport};
 
 /// Who may share an address: security descriptors, and on whose behalf a socket binds (control.md 7).
 pub use wsk_core::security;

@@ -42,6 +42,7 @@ pub(crate) struct ProviderShared {
 /// How a [`Provider`] is to be set up.
 pub struct Builder {
     transport: Option<Arc<dyn Transport>>,
+    bare: bool,
     choice: Option<Choice>,
     processors: usize,
     available: bool,
@@ -58,6 +59,12 @@ impl Builder {
     /// Another transport instead of Linux's TCP/IP.
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
+        self
+    }
+
+    /// No transport to begin with: [`Provider::attach_transport`] adds some.
+    pub fn without_transport(mut self) -> Self {
+        self.bare = true;
         self
     }
 
@@ -84,10 +91,11 @@ impl Builder {
     /// # Errors
     /// The transport's, or the host's when no thread can be started.
     pub fn start(self) -> std::io::Result<Provider> {
-        let transport = match (self.transport, self.choice) {
-            (Some(transport), _) => transport,
-            (None, Some(choice)) => Arc::new(HostTransport::new(choice).map_err(std::io::Error::other)?),
-            (None, None) => Arc::new(HostTransport::from_env().map_err(std::io::Error::other)?),
+        let transport: Option<Arc<dyn Transport>> = match (self.transport, self.choice) {
+            _ if self.bare => None,
+            (Some(transport), _) => Some(transport),
+            (None, Some(choice)) => Some(Arc::new(HostTransport::new(choice).map_err(std::io::Error::other)?)),
+            (None, None) => Some(Arc::new(HostTransport::from_env().map_err(std::io::Error::other)?)),
         };
         let provider = Provider {
             shared: Arc::new(ProviderShared {
@@ -103,7 +111,9 @@ impl Builder {
                 has_starved: AtomicBool::new(false),
             }),
         };
-        provider.attach_transport(transport)?;
+        if let Some(transport) = transport {
+            provider.attach_transport(transport)?;
+        }
         Ok(provider)
     }
 }
@@ -111,7 +121,7 @@ impl Builder {
 impl Provider {
     /// The default set-up: Linux's TCP/IP by io_uring or else epoll, one processor.
     pub fn builder() -> Builder {
-        Builder { transport: None, choice: None, processors: 1, available: true, at_dispatch: true }
+        Builder { transport: None, bare: false, choice: None, processors: 1, available: true, at_dispatch: true }
     }
 
     /// Starts a provider with the default set-up.

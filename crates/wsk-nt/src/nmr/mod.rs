@@ -188,7 +188,10 @@ fn offer(client: usize, provider: usize) {
 }
 
 /// NmrClientAttachProvider (F-33).
-pub(crate) unsafe extern "win64" fn NmrClientAttachProvider(
+///
+/// # Safety
+/// As the DDI says: inside ClientAttachProvider, with that binding.
+pub unsafe extern "win64" fn NmrClientAttachProvider(
     binding: HANDLE,
     client_context: *mut c_void,
     client_dispatch: *const c_void,
