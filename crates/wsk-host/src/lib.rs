@@ -16,6 +16,7 @@ mod endpoint;
 mod errno;
 mod icmp;
 mod message;
+mod network;
 mod option;
 mod pieces;
 mod pool;

@@ -4,14 +4,16 @@
 //! unless io_uring was demanded.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wsk_abi::status::NtStatus;
-use wsk_core::transport::{Counters, Driver, Endpoint, Family, Protocol, Transport};
+use wsk_core::transport::{Counters, Driver, Endpoint, Family, NetworkWatcher, Protocol, Transport};
 
 use crate::driver::{epoll::EpollDriver, uring::UringDriver};
 use crate::endpoint::HostEndpoint;
+use crate::network::{self, Watch};
 use crate::pool::Shared;
 use crate::probe;
 use crate::stats::Stats;
@@ -134,6 +136,7 @@ pub struct HostTransport {
     stats: Arc<Stats>,
     pools: Mutex<Vec<Weak<Shared>>>,
     datagrams: Mutex<Datagrams>,
+    watch: Watch,
 }
 
 /// Endpoints of datagrams: the kernel counts by socket what it drops.
@@ -186,6 +189,7 @@ impl HostTransport {
             stats: Arc::new(Stats::default()),
             pools: Mutex::new(Vec::new()),
             datagrams: Mutex::default(),
+            watch: Watch::default(),
         })
     }
 
@@ -225,6 +229,22 @@ impl Transport for HostTransport {
             all.endpoints.push(Arc::downgrade(&endpoint));
         }
         Ok(endpoint)
+    }
+
+    fn local_addresses(&self, family: Family) -> Result<Vec<SocketAddr>, NtStatus> {
+        network::addresses(family)
+    }
+
+    fn route(&self, destination: SocketAddr) -> Result<SocketAddr, NtStatus> {
+        network::route(destination)
+    }
+
+    fn path_mtu(&self, destination: IpAddr) -> Result<u32, NtStatus> {
+        network::path_mtu(destination)
+    }
+
+    fn watch_network(&self, watcher: Weak<dyn NetworkWatcher>) -> Result<(), NtStatus> {
+        self.watch.add(watcher)
     }
 
     fn open_driver(&self, processor: usize) -> std::io::Result<Box<dyn Driver>> {

@@ -1,0 +1,109 @@
+//! Addresses, routes and their changes, in a network namespace of this process (no harness: that would have threads, and only a
+//! process of one thread may enter a user namespace).
+
+#![allow(unsafe_code)] // unshare may pull descriptors from under other code; this one asks for namespaces only
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+use wsk_abi::NtStatus;
+use wsk_core::transport::{Family, NetworkWatcher, Transport};
+use wsk_host::{Choice, HostTransport};
+
+/// Passes news on.
+struct Listener(Mutex<Sender<(&'static str, Family)>>);
+
+impl NetworkWatcher for Listener {
+    fn addresses_changed(&self, family: Family) {
+        let _ = self.0.lock().unwrap().send(("addresses", family));
+    }
+
+    fn routes_changed(&self, family: Family) {
+        let _ = self.0.lock().unwrap().send(("routes", family));
+    }
+}
+
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().expect("ip runs");
+    assert!(status.success(), "ip {arguments}");
+}
+
+/// Waits until this was told and is so; other news may come before it, and old ones of the same kind.
+fn hear(news: &Receiver<(&'static str, Family)>, what: (&'static str, Family), is_so: impl Fn() -> bool) {
+    loop {
+        let told = news.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| panic!("nobody told of {what:?}"));
+        if told == what && is_so() {
+            return;
+        }
+    }
+}
+
+/// Moves into a network namespace in which everything is allowed.
+fn own_namespace() -> std::io::Result<()> {
+    // SAFETY: only a namespace is asked for, no table of descriptors.
+    if unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.is_ok() {
+        return Ok(());
+    }
+    let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
+    // SAFETY: as above.
+    unsafe { unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNET) }?;
+    // Root in it, or a program that is run would lose what is allowed.
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
+    std::fs::write("/proc/self/gid_map", format!("0 {group} 1"))
+}
+
+fn main() {
+    if let Err(e) = own_namespace() {
+        return eprintln!("=== NOT TESTED: changes of the network: no namespaces here: {e} ===");
+    }
+    if Command::new("ip").arg("-V").output().is_err() {
+        return eprintln!("=== NOT TESTED: changes of the network: there is no ip (iproute2) ===");
+    }
+    let transport = HostTransport::new(Choice::Epoll).unwrap();
+    let addresses = |family| transport.local_addresses(family).unwrap();
+    let of = |text: &str| text.parse::<SocketAddr>().unwrap();
+
+    assert_eq!(addresses(Family::V4), []);
+    assert_eq!(transport.route(of("10.9.0.7:5")), Err(NtStatus::NETWORK_UNREACHABLE));
+    assert_eq!(transport.route(of("[fd00::7]:5")), Err(NtStatus::NETWORK_UNREACHABLE));
+    assert_eq!(transport.path_mtu(of("10.9.0.7:5").ip()), Err(NtStatus::NETWORK_UNREACHABLE));
+
+    let (sender, news) = channel();
+    let listener = Arc::new(Listener(Mutex::new(sender)));
+    let watcher: Arc<dyn NetworkWatcher> = listener;
+    transport.watch_network(Arc::downgrade(&watcher)).unwrap();
+    ip("link set lo up");
+    hear(&news, ("addresses", Family::V4), || addresses(Family::V4).contains(&of("127.0.0.1:0")));
+    hear(&news, ("addresses", Family::V6), || addresses(Family::V6).contains(&of("[::1]:0")));
+
+    ip("addr add 10.9.0.1/24 dev lo");
+    hear(&news, ("addresses", Family::V4), || addresses(Family::V4).contains(&of("10.9.0.1:0")));
+    assert_eq!(transport.route(of("10.9.0.1:5")), Ok(of("10.9.0.1:0")));
+
+    ip("addr add fe80::9/64 dev lo");
+    hear(&news, ("addresses", Family::V6), || addresses(Family::V6).contains(&of("[fe80::9%1]:0")));
+    assert_eq!(transport.route(of("[fe80::9%1]:5")), Ok(of("[fe80::9%1]:0")));
+
+    ip("route add 10.77.0.0/16 dev lo src 10.9.0.1 mtu 1280");
+    hear(&news, ("routes", Family::V4), || transport.route(of("10.77.3.4:5")) == Ok(of("10.9.0.1:0")));
+    assert_eq!(transport.path_mtu(of("10.77.3.4:5").ip()), Ok(1280));
+    ip("route add unreachable 10.78.0.0/16");
+    hear(&news, ("routes", Family::V4), || transport.route(of("10.78.0.1:5")) == Err(NtStatus::HOST_UNREACHABLE));
+
+    // Who is gone is told nothing more; a new one hears as before.
+    drop(watcher);
+    let (sender, second) = channel();
+    let watcher: Arc<dyn NetworkWatcher> = Arc::new(Listener(Mutex::new(sender)));
+    let weak: Weak<dyn NetworkWatcher> = Arc::downgrade(&watcher);
+    transport.watch_network(weak).unwrap();
+    ip("addr del 10.9.0.1/24 dev lo");
+    hear(&second, ("addresses", Family::V4), || !addresses(Family::V4).contains(&of("10.9.0.1:0")));
+    assert!(news.iter().count() < 64, "its end of the channel is gone");
+    drop(transport);
+    println!("test network in a namespace of its own ... ok");
+}
