@@ -2,8 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod ids;
 mod mutilate;
 mod prerequisites;
+mod project;
+mod source;
 mod test;
 
 use std::env;
