@@ -7,6 +7,7 @@ mod mutilate;
 mod prerequisites;
 mod project;
 mod source;
+mod spec;
 mod test;
 
 use std::env;
@@ -14,9 +15,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Name, arguments, what it does, and the function; a command is a line here and a module.
-const COMMANDS: [(&str, &str, &str, Run); 4] = [
+const COMMANDS: [(&str, &str, &str, Run); 5] = [
     ("test", "[--quick]", "everything CI asks for; --quick leaves out the benchmarks and the demo", test::run),
     ("check", "", "the house checks alone: layering, unsafe code, paths, requirement ids", check::run),
+    (
+        "spec",
+        "[--check | ID...]",
+        "which requirements of docs/spec/ have a test, and which not; or the tests of some",
+        spec::run,
+    ),
     (
         "mutilate",
         "[ROUNDS]",
@@ -56,7 +63,7 @@ fn help(_: &Path, _: &[String]) -> Result<(), String> {
 fn list() -> String {
     let line = |(name, arguments, what, _): &(&str, &str, &str, Run)| {
         let usage = format!("{name} {arguments}");
-        format!("  {usage:<16}  {what}\n")
+        format!("  {usage:<22}  {what}\n")
     };
     COMMANDS.iter().map(line).collect()
 }
