@@ -208,7 +208,7 @@ static void TestCancelledBefore(void)
 
 /* ---- memory ---- */
 
-/* Structures on the stack serve for the call only (F-70, F-72, F-74, F-75). */
+/* Structures on the stack serve for the call only (F-70, F-72, F-74, F-75, C-15). */
 static void TestCopies(void)
 {
     SOCKADDR_IN here, there, to, from;
