@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod fuzz;
 mod ids;
 mod mutilate;
 mod prerequisites;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Name, arguments, what it does, and the function; a command is a line here and a module.
-const COMMANDS: [(&str, &str, &str, Run); 5] = [
+const COMMANDS: [(&str, &str, &str, Run); 6] = [
     ("test", "[--quick]", "everything CI asks for; --quick leaves out the benchmarks and the demo", test::run),
     ("check", "", "the house checks alone: layering, unsafe code, paths, requirement ids", check::run),
     (
@@ -29,6 +30,12 @@ const COMMANDS: [(&str, &str, &str, Run); 5] = [
         "[ROUNDS]",
         "damaged driver images for the loader, far more than the tests try (1,000,000)",
         mutilate::run,
+    ),
+    (
+        "fuzz",
+        "[OPTION... TARGET...]",
+        "random bytes for the parsers, 5 s each; the options are in fuzz/README.md",
+        fuzz::run,
     ),
     ("help", "", "this list", help),
 ];
