@@ -5,9 +5,6 @@ use super::{Target, outcome};
 pub(super) const TARGET: Target =
     Target { name: "registry", what: "files of the Registry Editor (wsk run --reg)", seeds, run };
 
-/// Takes away all that was loaded: the tree is the process's.
-const CLEAR: &str = "[-HKEY_LOCAL_MACHINE]\n[-HKEY_USERS]\n[-\\Registry]\n";
-
 fn seeds() -> Vec<Vec<u8>> {
     let whole = "Windows Registry Editor Version 5.00\r\n\r\n; a comment\r\n[HKEY_LOCAL_MACHINE\\SYSTEM\\Services\\echo]\r\n\
                  \"Port\"=dword:00001f90\r\n\"Long\"=qword:1122334455667788\r\n\"Name\"=\"a \\\"quoted\\\" C:\\\\path\"\r\n\
@@ -23,8 +20,7 @@ fn seeds() -> Vec<Vec<u8>> {
 
 fn run(input: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(input);
-    let loaded = wsk_nt::zw::registry::load_reg(&text);
-    wsk_nt::zw::registry::load_reg(CLEAR).expect("the roots are known");
+    let checked = wsk_nt::zw::registry::check_reg(&text);
     // The line that is complained about, and how.
-    outcome(loaded.map_err(|error| error.splitn(3, ':').take(2).map(str::to_owned).collect::<Vec<_>>()))
+    outcome(checked.map_err(|error| error.splitn(3, ':').take(2).map(str::to_owned).collect::<Vec<_>>()))
 }
