@@ -280,6 +280,7 @@ mod tests {
         assert_eq!(unsafe { address(&raw const linux_v6) }, Err(NtStatus::INVALID_PARAMETER));
     }
 
+    // F-212
     #[test]
     fn an_address_is_written_to_its_size_and_no_further() {
         let mut room = [0xAA_u8; 40];

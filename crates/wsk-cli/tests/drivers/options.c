@@ -8,6 +8,7 @@
 
 static REQUEST Request;
 
+/* What was written is said in both places (C-11, C-13, F-57). */
 static NTSTATUS Control(
     PWSK_SOCKET Socket, WSK_CONTROL_SOCKET_TYPE Type, ULONG Level, ULONG Option, PVOID In, SIZE_T InSize, PVOID Out, SIZE_T OutSize)
 {
@@ -26,7 +27,7 @@ static NTSTATUS Set(PWSK_SOCKET Socket, ULONG Level, ULONG Option, ULONG Value, 
     return Control(Socket, WskSetOption, Level, Option, &Value, Size, NULL, 0);
 }
 
-/* Set, then asked for in four bytes and in one; nothing is written behind them. */
+/* Set, then asked for in four bytes and in one; nothing is written behind them (C-17). */
 static void Keeps(PWSK_SOCKET Socket, ULONG Level, ULONG Option, ULONG Value)
 {
     UCHAR room[8] = {0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee};

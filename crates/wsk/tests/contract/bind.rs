@@ -129,6 +129,7 @@ fn c40_dual_mode_datagrams_of_both_families(arm: Arm) {
     assert_eq!(socket.receive_from(vec![0; 16]).ok().source(), peer.address());
 }
 
+// F-92: sockets are IPv6 only unless told otherwise.
 fn c41_mapped_addresses_need_dual_mode(arm: Arm) {
     let world = arm.world();
     let mapped: SocketAddr = "[::ffff:127.0.0.1]:9".parse().unwrap();

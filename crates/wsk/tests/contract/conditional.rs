@@ -46,6 +46,7 @@ fn conditional(world: &World, answer: fn(&InspectRequest) -> InspectAction) -> C
     Conditional { listener, address, sockets, seen }
 }
 
+// E-60
 fn e63_accept(arm: Arm) {
     let world = arm.world();
     let c = conditional(&world, |_| InspectAction::Accept);
@@ -66,6 +67,7 @@ fn e63_accept(arm: Arm) {
     assert_eq!(c.complete(request.id, InspectAction::Accept), NtStatus::NOT_FOUND); // finished
 }
 
+// E-66
 fn e63_reject(arm: Arm) {
     let world = arm.world();
     let c = conditional(&world, |_| InspectAction::Reject);
@@ -169,6 +171,7 @@ fn e63_accepted_then_lost_before_it_is_taken(arm: Arm) {
     assert!(matches!(left[..], [Seen::Inspect(request)] if request.remote == second.address()), "{left:?}");
 }
 
+// F-114
 fn e69_close_with_pended_inspections(arm: Arm) {
     let world = arm.world();
     let c = conditional(&world, |_| InspectAction::Pend);

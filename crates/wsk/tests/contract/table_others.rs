@@ -47,6 +47,7 @@ fn f240_basic(arm: Arm) {
     broken.close().ok();
 }
 
+// E-11, F-83, F-120
 fn f241_listen(arm: Arm) {
     let world = arm.world();
     let mut wrong = Vec::new();
@@ -87,6 +88,7 @@ fn f241_listen(arm: Arm) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+// E-11, F-83, F-120
 fn f242_datagram(arm: Arm) {
     let world = arm.world();
     let mut wrong = Vec::new();
