@@ -235,11 +235,11 @@ pub(crate) unsafe fn security_descriptor(pointer: *const u8) -> Result<SecurityD
     // Owner, group, two lists: behind the header, or pointed at.
     let [owner, _, _, dacl] = if control & SELF_RELATIVE != 0 {
         // SAFETY: as above.
-        let offsets = unsafe { read(pointer.add(4).cast::<[u32; 4]>()) }?;
+        let offsets = unsafe { read(pointer.wrapping_add(4).cast::<[u32; 4]>()) }?;
         offsets.map(|offset| if offset == 0 { ptr::null() } else { pointer.wrapping_add(offset as usize) })
     } else {
         // SAFETY: as above.
-        unsafe { read(pointer.add(8).cast::<[*const u8; 4]>()) }?
+        unsafe { read(pointer.wrapping_add(8).cast::<[*const u8; 4]>()) }?
     };
     let owner = if owner.is_null() {
         None

@@ -59,6 +59,13 @@ impl Buffers<'_> {
         }
     }
 
+    /// Says that there is no result (C-13); how long it would have to be has been said with BUFFER_OVERFLOW.
+    pub(crate) fn say_failed(&self, status: NtStatus) {
+        if status != NtStatus::BUFFER_OVERFLOW {
+            self.say_length(0);
+        }
+    }
+
     /// The input as a plain type of exactly that size.
     pub(crate) fn read<T: Copy>(&self) -> Result<T, NtStatus> {
         if self.input.len() != size_of::<T>() {
@@ -90,8 +97,9 @@ pub(crate) fn control(
         WSK_TDI_BEHAVIOR => tdi_behavior(client, buffers),
         _ => Err(NtStatus::NOT_SUPPORTED),
     };
-    if let Ok(length) = result {
-        buffers.say_length(length);
+    match result {
+        Ok(length) => buffers.say_length(length),
+        Err(status) => buffers.say_failed(status),
     }
     let ending = result.map_or_else(failed, done);
     match irp {
@@ -124,8 +132,9 @@ fn transport_list(client: &Client, buffers: &Buffers<'_>) -> Result<usize, NtSta
         return Err(NtStatus::BUFFER_OVERFLOW);
     }
     for (at, transport) in list.iter().enumerate() {
+        let place = buffers.output.cast::<WSK_TRANSPORT>().wrapping_add(at);
         // SAFETY: the caller's buffer, with room for all of them; perhaps not aligned.
-        unsafe { buffers.output.cast::<WSK_TRANSPORT>().add(at).write_unaligned(*transport) };
+        unsafe { place.write_unaligned(*transport) };
     }
     Ok(size)
 }

@@ -69,7 +69,10 @@ pub(crate) fn control(
             }
             None => failed(NtStatus::REQUEST_NOT_ACCEPTED), // C-12
         },
-        Err(status) => failed(status),
+        Err(status) => {
+            buffers.say_failed(status);
+            failed(status)
+        }
     };
     match irp {
         Some(irp) => irp.finish(ending),

@@ -168,8 +168,10 @@ unsafe extern "win64" fn client_attach(
     _: *mut c_void,
     instance: *const NPI_REGISTRATION_INSTANCE,
 ) -> NtStatus {
-    // SAFETY: a module of this interface; its characteristics are a transport, and stay while it is registered.
-    let transport = unsafe { (*(*instance).NpiSpecificCharacteristics.cast::<Arc<dyn Transport>>()).clone() };
+    // SAFETY: a module of this interface, registered.
+    let transport = unsafe { (*instance).NpiSpecificCharacteristics }.cast::<Arc<dyn Transport>>();
+    // SAFETY: its characteristics are a transport, and stay while it is registered.
+    let transport = unsafe { &*transport }.clone();
     let provider = provider();
     let Ok(id) = provider.attach_transport(transport) else { return NtStatus::INSUFFICIENT_RESOURCES };
     let context = Box::into_raw(Box::new(Binding { provider, id, handle: binding as usize }));

@@ -140,7 +140,7 @@ static void TestDatagram(void)
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendTo(s, &outside, 0, (PSOCKADDR)&v4, 0, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendTo(s, &none, 0, (PSOCKADDR)&v4, 0, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendTo(s, &data, 0, (PSOCKADDR)&v4, 20, NULL, IRP));
-    GIVES(STATUS_NOT_SUPPORTED, d->WskSendTo(s, &data, 0, (PSOCKADDR)&v4, sizeof control, &control, IRP));
+    GIVES(STATUS_INVALID_PARAMETER, d->WskSendTo(s, &data, 0, (PSOCKADDR)&v4, sizeof control, &control, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendMessages(s, NULL, 0, (PSOCKADDR)&v4, 0, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendMessages(s, &list, 0, (PSOCKADDR)&v4, 0, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskReceiveFrom(s, NULL, 0, NULL, NULL, NULL, NULL, IRP));

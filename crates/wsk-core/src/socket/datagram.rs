@@ -82,7 +82,7 @@ struct Batch {
 #[derive(Debug)]
 enum Sending {
     /// Not yet handed to the transport.
-    Waiting(Messages, SocketAddr, Box<ControlData>),
+    Waiting(Messages, SocketAddr, ControlData),
     /// Handed to the transport under this name.
     Flying(SendId),
 }
@@ -396,7 +396,7 @@ impl DatagramSocket {
                     self.fly(messages, remote, control, fx)
                 } else {
                     self.waiting += 1;
-                    Sending::Waiting(messages, remote, Box::new(control))
+                    Sending::Waiting(messages, remote, control)
                 };
                 self.sends.push_back(Batch { request: id, bytes, single, state });
             }
@@ -428,7 +428,7 @@ impl DatagramSocket {
             let taken = std::mem::replace(&mut self.sends[at].state, Sending::Flying(SendId(u64::MAX)));
             let Sending::Waiting(messages, remote, control) = taken else { return };
             self.waiting -= 1;
-            self.sends[at].state = self.fly(messages, remote, *control, fx);
+            self.sends[at].state = self.fly(messages, remote, control, fx);
         }
     }
 

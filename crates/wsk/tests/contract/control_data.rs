@@ -47,7 +47,7 @@ struct Controls(mpsc::Sender<(ControlData, SocketAddr)>);
 impl DatagramEvents for Controls {
     fn receive_from(&self, _: &DatagramSocket, datagrams: Datagrams) -> ReceiveFrom {
         for (control, (_, source)) in datagrams.control().zip(datagrams.iter()) {
-            let _ = self.0.send((*control, source));
+            let _ = self.0.send((control.clone(), source));
         }
         ReceiveFrom::Accepted
     }
@@ -75,7 +75,7 @@ fn c42_a_dual_mode_server_sees_packets_of_both_families(arm: Arm) {
                 seen.recv_timeout(PATIENCE).expect("an indication")
             } else {
                 let received = server.receive_from(vec![0; 16]).ok();
-                (*received.control(), received.source())
+                (received.control().clone(), received.source())
             };
             let (address, interface) = control.packet_info().expect("packet info");
             assert_eq!(address, to, "by event: {by_event}"); // of IPv4 if the packet is
