@@ -3,8 +3,11 @@
 #![allow(unsafe_code)] // Calls functions that drivers import.
 
 mod address_text;
+mod control_data;
 mod encodings;
+mod options;
 mod registry;
+mod security;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -17,7 +20,14 @@ pub(crate) struct Target {
     pub(crate) run: fn(&[u8]) -> u64,
 }
 
-pub(crate) const TARGETS: &[Target] = &[address_text::TARGET, encodings::TARGET, registry::TARGET];
+pub(crate) const TARGETS: &[Target] = &[
+    address_text::TARGET,
+    control_data::TARGET,
+    encodings::TARGET,
+    options::TARGET,
+    registry::TARGET,
+    security::TARGET,
+];
 
 /// An outcome as a number.
 fn outcome(of: impl Hash) -> u64 {
