@@ -20,15 +20,15 @@ use crate::socket::{Handle, Socket};
 
 /// An IOCTL.
 #[derive(Debug)]
-pub(crate) struct Ioctl {
+pub struct Ioctl {
     /// Its name in Microsoft's headers.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Its code there.
-    pub(crate) code: u32,
+    pub code: u32,
     /// Who has it; others get INVALID_PARAMETER. `None`: it is not there, NOT_SUPPORTED.
-    pub(crate) on: Option<Categories>,
+    pub on: Option<Categories>,
     /// What goes in, what comes out, and what it does.
-    pub(crate) what: &'static str,
+    pub what: &'static str,
 }
 
 const fn row(name: &'static str, code: u32, on: Option<Categories>, what: &'static str) -> Ioctl {
@@ -46,7 +46,7 @@ const LC: Option<Categories> = Some(Categories::LISTEN.union(Categories::CONNECT
 const NO: Option<Categories> = None;
 
 /// All that have a name in the specification.
-pub(crate) static TABLE: &[Ioctl] = rows! {
+pub static TABLE: &[Ioctl] = rows! {
     // IOCTL                            on  in -> out: what
     SIO_WSK_SET_REMOTE_ADDRESS          D,  "SOCKADDR or nothing: default destination, and the only source heard (C-30)";
     SIO_WSK_REGISTER_EXTENSION          B,  "WSK_EXTENSION_CONTROL_IN: no extension is known, NOT_SUPPORTED";

@@ -32,6 +32,7 @@ mod socket;
 mod transport;
 
 pub use client::{abandon, provider, set_provider};
+pub use ioctl::{Ioctl, TABLE as IOCTLS};
 pub use nmr::{load_provider, unload_provider};
 pub use transport::TransportModule;
 
