@@ -452,7 +452,7 @@ mod tests {
         let data = V4.with_hop_limit(1).with_traffic_class(2).with_ecn(3);
         assert_eq!(data.encoded_len(), 72);
         for room in 0..=80 {
-            let mut bytes = vec![0xAA; 100];
+            let mut bytes = [0xAA; 100];
             let (length, whole) = data.encode(&mut bytes[..room]);
             assert_eq!((length, whole), (room.min(72) / 24 * 24, room >= 72), "room {room}");
             assert!(bytes[length..].iter().all(|b| *b == 0xAA));

@@ -276,7 +276,10 @@ mod tests {
         out
     }
 
-    fn list(entries: &[(u8, u32, Vec<u8>)]) -> Vec<u8> {
+    /// Type, rights, SID.
+    type Ace = (u8, u32, Vec<u8>);
+
+    fn list(entries: &[Ace]) -> Vec<u8> {
         let mut aces = Vec::new();
         for (kind, rights, sid) in entries {
             aces.extend([*kind, 0]);
@@ -309,7 +312,7 @@ mod tests {
     fn c53_descriptors_are_read_and_decide() {
         let system = sid(5, &[18]);
         let everyone = sid(1, &[0]);
-        let cases: &[(&[(u8, u32, Vec<u8>)], bool)] = &[
+        let cases: &[(&[Ace], bool)] = &[
             (&[], false),
             (&[(0, SHARE, system.clone())], true),
             (&[(0, GENERIC_ALL, everyone.clone())], true),
