@@ -53,15 +53,13 @@ pub struct IcmpError {
 /// Received, it is of the datagram's family, so IPv4's on a dual-mode socket (C-42). To send, what is of the destination's family
 /// counts. It is small while nothing is in it, which is the common case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ControlData {
-    /// Of IPv6.
-    v6: bool,
-    fields: Option<Box<Fields>>,
-}
+pub struct ControlData(Option<Box<Fields>>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Fields {
     kinds: ControlKinds,
+    /// Of IPv6.
+    v6: bool,
     hop_limit: u8,
     traffic_class: u8,
     ecn: u8,
@@ -74,15 +72,22 @@ struct Fields {
     address: [u8; 16],
 }
 
+impl Fields {
+    fn local(&self) -> IpAddr {
+        let [a, b, c, d, ..] = self.address;
+        if self.v6 { IpAddr::from(self.address) } else { IpAddr::from([a, b, c, d]) }
+    }
+}
+
 impl ControlData {
-    /// None, for a datagram of IPv6 or IPv4.
+    /// None yet, for a datagram of IPv6 or IPv4.
     pub fn new(v6: bool) -> Self {
-        Self { v6, fields: None }
+        Self(v6.then(|| Box::new(Fields { v6, ..Fields::default() })))
     }
 
     /// What is in it.
     pub fn kinds(&self) -> ControlKinds {
-        self.fields.as_ref().map_or(ControlKinds::empty(), |fields| fields.kinds)
+        self.0.as_ref().map_or(ControlKinds::empty(), |fields| fields.kinds)
     }
 
     /// Whether nothing is in it.
@@ -92,21 +97,20 @@ impl ControlData {
 
     /// The same with these kinds only.
     pub fn only(mut self, kinds: ControlKinds) -> Self {
-        if let Some(fields) = &mut self.fields {
+        if let Some(fields) = &mut self.0 {
             fields.kinds &= kinds;
         }
-        self.fields = self.fields.filter(|fields| !fields.kinds.is_empty());
-        self
+        Self(self.0.filter(|fields| !fields.kinds.is_empty()))
     }
 
     /// The fields, if one of this kind is among them.
     fn has(&self, kind: ControlKinds) -> Option<&Fields> {
-        self.fields.as_deref().filter(|fields| fields.kinds.contains(kind))
+        self.0.as_deref().filter(|fields| fields.kinds.contains(kind))
     }
 
     /// With a message of this kind more.
     fn with(mut self, kind: ControlKinds, set: impl FnOnce(&mut Fields)) -> Self {
-        let fields = self.fields.get_or_insert_default();
+        let fields = self.0.get_or_insert_default();
         fields.kinds |= kind;
         set(fields);
         self
@@ -115,7 +119,7 @@ impl ControlData {
     /// Received: the local address of a datagram and the index of its interface. To send: where it is to come from; index 0
     /// and an unspecified address leave the choice to the host (C-22).
     pub fn packet_info(&self) -> Option<(IpAddr, u32)> {
-        self.has(ControlKinds::PACKET_INFO).map(|fields| (self.local(fields), fields.interface))
+        self.has(ControlKinds::PACKET_INFO).map(|fields| (fields.local(), fields.interface))
     }
 
     /// With [`ControlData::packet_info`]; it decides the family too.
@@ -130,18 +134,15 @@ impl ControlData {
 
     /// Received: the local address, if it was asked for by itself.
     pub fn destination(&self) -> Option<IpAddr> {
-        self.has(ControlKinds::DESTINATION).map(|fields| self.local(fields))
+        self.has(ControlKinds::DESTINATION).map(Fields::local)
     }
 
     /// The local address of a received datagram and its interface, for each of `kinds` that is one of PACKET_INFO, INTERFACE,
     /// DESTINATION.
-    pub fn with_local(mut self, address: IpAddr, interface: u32, kinds: ControlKinds) -> Self {
+    pub fn with_local(self, address: IpAddr, interface: u32, kinds: ControlKinds) -> Self {
         let kinds = kinds & (ControlKinds::PACKET_INFO | ControlKinds::INTERFACE | ControlKinds::DESTINATION);
-        self.v6 = address.is_ipv6();
-        if kinds.is_empty() {
-            return self;
-        }
         self.with(kinds, |fields| {
+            fields.v6 = address.is_ipv6();
             fields.interface = interface;
             fields.address = [0; 16];
             match address {
@@ -149,11 +150,6 @@ impl ControlData {
                 IpAddr::V6(v6) => fields.address = v6.octets(),
             }
         })
-    }
-
-    fn local(&self, fields: &Fields) -> IpAddr {
-        let [a, b, c, d, ..] = fields.address;
-        if self.v6 { IpAddr::from(fields.address) } else { IpAddr::from([a, b, c, d]) }
     }
 
     /// TTL or hop limit.
@@ -304,10 +300,10 @@ impl ControlData {
 
     /// Calls `each` with level, type and data of every message, until it says `false`.
     fn each(&self, mut each: impl FnMut(u32, u32, &[u8]) -> bool) {
-        let Some(fields) = self.fields.as_deref() else { return };
+        let Some(fields) = self.0.as_deref() else { return };
         let (level, address) =
-            if self.v6 { (IPPROTO_IPV6, &fields.address[..]) } else { (IPPROTO_IP, &fields.address[..4]) };
-        let of = |v4: u32, v6: u32| if self.v6 { v6 } else { v4 };
+            if fields.v6 { (IPPROTO_IPV6, &fields.address[..]) } else { (IPPROTO_IP, &fields.address[..4]) };
+        let of = |v4: u32, v6: u32| if fields.v6 { v6 } else { v4 };
         let mut info = [0; 20];
         info[..address.len()].copy_from_slice(address);
         info[address.len()..address.len() + 4].copy_from_slice(&fields.interface.to_le_bytes());
@@ -350,8 +346,8 @@ mod tests {
         out
     }
 
-    const V4: ControlData = ControlData { v6: false, fields: None };
-    const V6: ControlData = ControlData { v6: true, fields: None };
+    const V4: bool = false;
+    const V6: bool = true;
 
     /// C 4.4 (every row): level, type and data, as printed there.
     #[test]
@@ -361,20 +357,25 @@ mod tests {
         let error = IcmpError { protocol: 1, kind: 3, code: 4, info: 0x1234 };
         let errors = [1, 0, 0, 0, 0x34, 0x12, 0, 0, 3, 4, 0, 0];
         let rows: &[(ControlData, u32, u32, &[u8])] = &[
-            (V4.with_packet_info(four, 7), 0, 19, &[10, 0, 0, 1, 7, 0, 0, 0]),
-            (V6.with_packet_info(six, 7), 41, 19, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0]),
-            (V4.with_hop_limit(64), 0, 4, &[64, 0, 0, 0]),
-            (V6.with_hop_limit(64), 41, 21, &[64, 0, 0, 0]),
-            (V4.with_traffic_class(0xB8), 0, 3, &[0xB8, 0, 0, 0]),
-            (V6.with_traffic_class(0xB8), 41, 39, &[0xB8, 0, 0, 0]),
-            (V4.with_ecn(2), 0, 50, &[2, 0, 0, 0]),
-            (V6.with_ecn(1), 41, 50, &[1, 0, 0, 0]),
-            (V4.with_error(error), 0, 75, &errors),
-            (V6.with_error(error), 41, 75, &errors),
-            (V4.with_segment_size(1200), 17, 2, &[0xB0, 4, 0, 0]),
-            (V6.with_coalesced_size(1200), 17, 3, &[0xB0, 4, 0, 0]),
-            (V4.with_local(four, 7, ControlKinds::INTERFACE), 0, 24, &[7, 0, 0, 0]),
-            (V4.with_local(four, 7, ControlKinds::DESTINATION), 0, 25, &[10, 0, 0, 1]),
+            (ControlData::new(V4).with_packet_info(four, 7), 0, 19, &[10, 0, 0, 1, 7, 0, 0, 0]),
+            (
+                ControlData::new(V6).with_packet_info(six, 7),
+                41,
+                19,
+                &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0],
+            ),
+            (ControlData::new(V4).with_hop_limit(64), 0, 4, &[64, 0, 0, 0]),
+            (ControlData::new(V6).with_hop_limit(64), 41, 21, &[64, 0, 0, 0]),
+            (ControlData::new(V4).with_traffic_class(0xB8), 0, 3, &[0xB8, 0, 0, 0]),
+            (ControlData::new(V6).with_traffic_class(0xB8), 41, 39, &[0xB8, 0, 0, 0]),
+            (ControlData::new(V4).with_ecn(2), 0, 50, &[2, 0, 0, 0]),
+            (ControlData::new(V6).with_ecn(1), 41, 50, &[1, 0, 0, 0]),
+            (ControlData::new(V4).with_error(error), 0, 75, &errors),
+            (ControlData::new(V6).with_error(error), 41, 75, &errors),
+            (ControlData::new(V4).with_segment_size(1200), 17, 2, &[0xB0, 4, 0, 0]),
+            (ControlData::new(V6).with_coalesced_size(1200), 17, 3, &[0xB0, 4, 0, 0]),
+            (ControlData::new(V4).with_local(four, 7, ControlKinds::INTERFACE), 0, 24, &[7, 0, 0, 0]),
+            (ControlData::new(V4).with_local(four, 7, ControlKinds::DESTINATION), 0, 25, &[10, 0, 0, 1]),
         ];
         for (data, level, kind, bytes) in rows {
             let mut room = [0xAA; 64];
@@ -449,7 +450,7 @@ mod tests {
     /// F-196: whole messages as far as they fit, and nothing beyond.
     #[test]
     fn f196_what_does_not_fit_is_left_out() {
-        let data = V4.with_hop_limit(1).with_traffic_class(2).with_ecn(3);
+        let data = ControlData::new(V4).with_hop_limit(1).with_traffic_class(2).with_ecn(3);
         assert_eq!(data.encoded_len(), 72);
         for room in 0..=80 {
             let mut bytes = [0xAA; 100];
@@ -461,7 +462,8 @@ mod tests {
 
     #[test]
     fn kinds_that_were_not_asked_for_are_left_out() {
-        let data = V6.with_hop_limit(1).with_ecn(3).only(ControlKinds::ECN | ControlKinds::PACKET_INFO);
+        let data =
+            ControlData::new(V6).with_hop_limit(1).with_ecn(3).only(ControlKinds::ECN | ControlKinds::PACKET_INFO);
         assert_eq!((data.hop_limit(), data.ecn(), data.packet_info()), (None, Some(3), None));
     }
 }

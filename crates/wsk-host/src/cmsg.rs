@@ -102,6 +102,9 @@ impl Seen {
     /// What a client with these wishes sees of it; `family` is the datagram's own (C-42).
     pub(crate) fn control(&self, wishes: &Wishes, family: Family) -> ControlData {
         let shown = wishes.shown(family);
+        if shown.is_empty() {
+            return ControlData::default(); // nothing to make room for
+        }
         let mut control = ControlData::new(family == Family::V6);
         let of_local = shown & (ControlKinds::PACKET_INFO | ControlKinds::INTERFACE | ControlKinds::DESTINATION);
         if let (Some((to, index)), false) = (self.local, of_local.is_empty()) {
@@ -310,7 +313,7 @@ mod tests {
         use OptionName::*;
         let none = wishes(&[]);
         assert_eq!(Seen::parse(&four).control(&none.wishes, Family::V4), ControlData::default());
-        assert_eq!(Seen::parse(&six).control(&none.wishes, Family::V6), ControlData::new(true));
+        assert_eq!(Seen::parse(&six).control(&none.wishes, Family::V6), ControlData::default());
         let rows = [
             (PacketInfo4, PacketInfo6, ControlKinds::PACKET_INFO),
             (ReceiveHopLimit4, ReceiveHopLimit6, ControlKinds::HOP_LIMIT),

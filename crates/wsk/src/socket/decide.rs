@@ -299,7 +299,6 @@ pub(super) fn can_try(operation: &Operation) -> bool {
 }
 
 /// Does an operation without waiting: its terminal event, or what is left of it.
-#[allow(clippy::result_large_err)] // it is the argument that comes back
 pub(super) fn attempt(endpoint: &dyn Endpoint, operation: Operation) -> Result<Event, Operation> {
     match operation {
         Operation::Send { parts, offset } => {
