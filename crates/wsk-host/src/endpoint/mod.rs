@@ -248,7 +248,16 @@ impl HostEndpoint {
 
     /// Where a connect shall go, in this endpoint's family.
     pub(crate) fn destination(&self, remote: SocketAddr) -> Result<SocketAddr, NtStatus> {
-        address::in_family(self.family, self.v6_only.load(Ordering::Relaxed), remote)
+        let mut remote = address::in_family(self.family, self.v6_only.load(Ordering::Relaxed), remote)?;
+        if self.is_raw() {
+            remote.set_port(0); // Linux takes it for a protocol
+        }
+        Ok(remote)
+    }
+
+    /// Whether there is no transport protocol above IP, and so no port.
+    pub(crate) fn is_raw(&self) -> bool {
+        matches!(self.protocol, Protocol::Raw(_))
     }
 
     /// Makes the endpoint bound and unconnected again after a connect that did not succeed (F-153).
@@ -333,7 +342,7 @@ impl Endpoint for HostEndpoint {
 
     fn local_address(&self) -> Result<SocketAddr, NtStatus> {
         self.stats.add(1);
-        self.with_fd(|fd| to_address(net::getsockname(fd).map_err(to_status)?))
+        self.with_fd(|fd| self.local_name(fd))
     }
 
     fn remote_address(&self) -> Result<SocketAddr, NtStatus> {
