@@ -89,6 +89,14 @@ impl Header {
         self.link(len, self.sending);
     }
 
+    /// For a connect that takes its first data along.
+    pub(crate) fn for_first(&mut self, first: &Memory, remote: &SocketAddr) {
+        self.for_send(std::slice::from_ref(first), 0);
+        self.name = Name::new(remote);
+        let len = self.name.bytes().len();
+        self.link(len, 0);
+    }
+
     /// For a stream receive into `memory` after its first `skip` bytes.
     pub(crate) fn for_receive(&mut self, memory: &mut Memory, skip: usize) {
         self.writable_pieces(memory, skip);
@@ -223,7 +231,12 @@ fn receive_with(fd: BorrowedFd<'_>, header: &mut Header, flags: i32) -> Result<u
 
 /// Sends as `header` describes. `Err` is an errno.
 pub(crate) fn send(fd: BorrowedFd<'_>, header: &Header) -> Result<usize, i32> {
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    send_with(fd, header, 0)
+}
+
+/// As [`send`], with one more flag.
+pub(crate) fn send_with(fd: BorrowedFd<'_>, header: &Header, flag: i32) -> Result<usize, i32> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | flag;
     // SAFETY: every pointer in the header was set by its last `for_*` call from storage that the caller still holds.
     let result = unsafe { libc::sendmsg(fd.as_raw_fd(), header.message(), flags) };
     usize::try_from(result).map_err(|_| last_errno())

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use wsk_abi::NtStatus;
-use wsk_core::transport::{Family, NetworkWatcher, Transport};
+use wsk_core::memory::Memory;
+use wsk_core::option::{OptionName, OptionValue};
+use wsk_core::transport::{Driver, Event, Family, NetworkWatcher, Operation, Protocol, Token, Transport};
 use wsk_host::{Choice, HostTransport};
 
 /// Passes news on.
@@ -55,6 +57,59 @@ fn own_namespace() -> std::io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
     std::fs::write("/proc/self/gid_map", format!("0 {group} 1"))
+}
+
+/// The transport and a driver of it. `None`: it cannot run here, and the environment allows that.
+fn open(choice: Choice) -> Option<(HostTransport, Box<dyn Driver>)> {
+    match HostTransport::new(choice) {
+        Ok(transport) => {
+            let driver = transport.open_driver(0).unwrap();
+            Some((transport, driver))
+        }
+        Err(error) if std::env::var_os("WSK_TEST_ALLOW_NO_URING").is_some() => {
+            eprintln!("=== NOT TESTED: the io_uring arm cannot run here: {error} ===");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// F-156: the first connect gets a cookie, with which data goes along from then on; C 4.3: our own listener takes it.
+fn fast_open(choice: Choice, known: &mut bool) {
+    let Some((transport, mut driver)) = open(choice) else { return };
+    let on = OptionValue::Number(1);
+    let listener = transport.create(Family::V4, Protocol::Tcp).unwrap();
+    listener.set_option(OptionName::FastOpen, &on).unwrap();
+    let address = listener.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
+    listener.listen().unwrap();
+    driver.submit(Token(1), Operation::Attach(listener));
+    driver.submit(Token(1), Operation::AcceptStart);
+    for round in 0..2 {
+        let endpoint = transport.create(Family::V4, Protocol::Tcp).unwrap();
+        endpoint.set_option(OptionName::FastOpen, &on).unwrap();
+        endpoint.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let token = Token(2 + round);
+        driver.submit(token, Operation::Attach(endpoint));
+        driver.submit(token, Operation::Connect { remote: address, first: Memory::Static(b"first words") });
+        let (mut incoming, mut taken) = (None, None);
+        while incoming.is_none() || taken.is_none() {
+            let mut reports = Vec::new();
+            driver.poll(true, &mut reports).unwrap();
+            for report in reports {
+                match report.event {
+                    Event::Accepted(found) => incoming = Some(found),
+                    Event::Connected { result, .. } => taken = Some(result.unwrap()),
+                    event => panic!("{event:?}"),
+                }
+            }
+        }
+        let expected = if std::mem::replace(known, true) { 11 } else { 0 };
+        assert_eq!(taken, Some(expected), "{choice:?}, round {round}");
+        if expected > 0 {
+            let mut memory = Memory::Vec(vec![0; 64]);
+            assert_eq!(incoming.unwrap().endpoint.try_receive(&mut memory, 0), Ok(Some(11)));
+        }
+    }
 }
 
 fn main() {
@@ -105,5 +160,10 @@ fn main() {
     hear(&second, ("addresses", Family::V4), || !addresses(Family::V4).contains(&of("10.9.0.1:0")));
     assert!(news.iter().count() < 64, "its end of the channel is gone");
     drop(transport);
+    std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "3").expect("this namespace is ours");
+    let mut known = false; // the cookie is the machine's
+    for choice in [Choice::Uring, Choice::Epoll] {
+        fast_open(choice, &mut known);
+    }
     println!("test network in a namespace of its own ... ok");
 }

@@ -4,6 +4,7 @@
 //! operation gets it (F-168). The descriptor is closed by the driver or by `discard`, never under a call in progress.
 
 mod bind;
+mod connect;
 mod datagram;
 
 use std::net::SocketAddr;
