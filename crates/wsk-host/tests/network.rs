@@ -3,8 +3,9 @@
 
 #![allow(unsafe_code)] // unshare may pull descriptors from under other code; this one asks for namespaces only
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -112,7 +113,100 @@ fn fast_open(choice: Choice, known: &mut bool) {
     }
 }
 
+/// What this machine has sent over TCP, and what has come.
+fn segments() -> (u64, u64) {
+    let text = std::fs::read_to_string("/proc/self/net/snmp").unwrap();
+    let lines: Vec<Vec<&str>> =
+        text.lines().filter(|line| line.starts_with("Tcp:")).map(|line| line.split(' ').collect()).collect();
+    let of = |name| lines[1][lines[0].iter().position(|column| *column == name).unwrap()].parse::<u64>().unwrap();
+    (of("OutSegs") + of("RetransSegs") + of("OutRsts"), of("InSegs"))
+}
+
+/// The other machine of [`silence`]: this program again, in a namespace of its own, led through its input.
+fn other_machine() {
+    // SAFETY: only a namespace is asked for, no table of descriptors.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.expect("another namespace");
+    let mut orders = std::io::stdin().lines();
+    let mut order = |what: &str| assert_eq!(orders.next().unwrap().unwrap(), what);
+    println!("here");
+    order("address");
+    ip("addr add 10.88.0.2/24 dev wsk1");
+    ip("link set wsk1 up");
+    let listener = std::net::TcpListener::bind("10.88.0.2:7000").unwrap();
+    println!("listening");
+    for _ in 0..4 {
+        let (mut peer, _) = listener.accept().unwrap();
+        order("say");
+        std::io::Write::write_all(&mut peer, b"hello?").unwrap();
+        println!("said");
+        order("next");
+    }
+}
+
+/// C-31: a silent connection sends nothing, whatever comes, nor does its close.
+fn silence() {
+    let me = std::env::current_exe().unwrap();
+    let mut other =
+        Command::new(me).env("WSK_TEST_OTHER", "1").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut orders = other.stdin.take().unwrap();
+    let mut answers = BufReader::new(other.stdout.take().unwrap()).lines();
+    let mut answer = |what: &str| assert_eq!(answers.next().unwrap().unwrap(), what);
+    answer("here");
+    if !Command::new("ip")
+        .args(["link", "add", "wsk0", "type", "veth", "peer", "name", "wsk1"])
+        .status()
+        .unwrap()
+        .success()
+    {
+        eprintln!("=== NOT TESTED: silence: there are no veth devices here ===");
+        other.kill().unwrap();
+        other.wait().unwrap();
+        return;
+    }
+    ip(&format!("link set wsk1 netns {}", other.id()));
+    ip("addr add 10.88.0.1/24 dev wsk0");
+    ip("link set wsk0 up");
+    writeln!(orders, "address").unwrap();
+    answer("listening");
+    for (choice, abort) in
+        [Choice::Uring, Choice::Epoll].into_iter().flat_map(|choice| [(choice, false), (choice, true)])
+    {
+        let Some((transport, mut driver)) = open(choice) else { continue };
+        let endpoint = transport.create(Family::V4, Protocol::Tcp).unwrap();
+        endpoint.bind("10.88.0.1:0".parse().unwrap(), false).unwrap();
+        driver.submit(Token(1), Operation::Attach(Arc::clone(&endpoint)));
+        let remote = "10.88.0.2:7000".parse().unwrap();
+        driver.submit(Token(1), Operation::Connect { remote, first: Memory::None });
+        let mut reports = Vec::new();
+        driver.poll(true, &mut reports).unwrap();
+        assert!(matches!(reports[0].event, Event::Connected { result: Ok(0), .. }), "{reports:?}");
+        driver.submit(Token(1), Operation::ReceiveStart);
+        driver.poll(false, &mut reports).unwrap();
+        endpoint.silence().unwrap();
+        let (sent, received) = segments();
+        writeln!(orders, "say").unwrap();
+        answer("said");
+        while segments().1 == received {
+            std::thread::yield_now();
+        }
+        reports.clear();
+        driver.poll(false, &mut reports).unwrap();
+        assert!(reports.is_empty(), "{reports:?}");
+        driver.submit(Token(1), Operation::Detach { abort });
+        while !reports.iter().any(|report| matches!(report.event, Event::Detached)) {
+            driver.poll(true, &mut reports).unwrap();
+        }
+        assert_eq!(segments().0, sent, "{choice:?}, abort {abort}: not a word");
+        writeln!(orders, "next").unwrap();
+    }
+    other.kill().unwrap(); // it would wait for an arm that cannot run here
+    other.wait().unwrap();
+}
+
 fn main() {
+    if std::env::var_os("WSK_TEST_OTHER").is_some() {
+        return other_machine();
+    }
     if let Err(e) = own_namespace() {
         return eprintln!("=== NOT TESTED: changes of the network: no namespaces here: {e} ===");
     }
@@ -165,5 +259,6 @@ fn main() {
     for choice in [Choice::Uring, Choice::Epoll] {
         fast_open(choice, &mut known);
     }
+    silence();
     println!("test network in a namespace of its own ... ok");
 }

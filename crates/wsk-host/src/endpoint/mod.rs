@@ -6,6 +6,7 @@
 mod bind;
 mod connect;
 mod datagram;
+mod silence;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -53,6 +54,8 @@ pub(crate) struct HostEndpoint {
     /// Our FIN was asked for.
     shut: AtomicBool,
     connected: AtomicBool,
+    /// It has been silenced; nothing may be said any more.
+    silent: AtomicBool,
     pub(crate) v6_only: AtomicBool,
     pub(crate) wishes: Wishes,
     pub(crate) errors: Errors,
@@ -109,6 +112,7 @@ impl HostEndpoint {
             failure: AtomicU32::new(0),
             shut: AtomicBool::new(false),
             connected: AtomicBool::new(connected),
+            silent: AtomicBool::new(false),
             v6_only: AtomicBool::new(family == Family::V6),
             wishes: Wishes::default(),
             errors: Errors::default(),
@@ -298,7 +302,8 @@ impl HostEndpoint {
             self.stats.add(1);
             self.stats.dropped(sockopt::dropped(fd.as_fd()));
         }
-        if abort && self.protocol == Protocol::Tcp && self.connected.load(Ordering::Acquire) {
+        let may_speak = !self.silent.load(Ordering::Acquire);
+        if abort && may_speak && self.protocol == Protocol::Tcp && self.connected.load(Ordering::Acquire) {
             self.stats.add(2);
             if self.failure().is_none() && sockopt::unacknowledged(fd.as_fd()) > 0 {
                 return Some(fd);
@@ -422,6 +427,10 @@ impl Endpoint for HostEndpoint {
     fn report_unreachable(&self, port: bool, network: bool) -> Result<(), NtStatus> {
         self.stats.add(2);
         self.with_fd(|fd| option::report_unreachable(self, fd, port, network))
+    }
+
+    fn silence(&self) -> Result<(), NtStatus> {
+        self.fall_silent()
     }
 
     fn unread(&self) -> usize {
