@@ -164,16 +164,20 @@ fn silence() {
         return;
     }
     ip(&format!("link set wsk1 netns {}", other.id()));
-    ip("addr add 10.88.0.1/24 dev wsk0");
     ip("link set wsk0 up");
     writeln!(orders, "address").unwrap();
     answer("listening");
+    let mut rounds = 0;
     for (choice, abort) in
         [Choice::Uring, Choice::Epoll].into_iter().flat_map(|choice| [(choice, false), (choice, true)])
     {
         let Some((transport, mut driver)) = open(choice) else { continue };
         let endpoint = transport.create(Family::V4, Protocol::Tcp).unwrap();
-        endpoint.bind("10.88.0.1:0".parse().unwrap(), false).unwrap();
+        // An address for each: what still comes for a connection that is gone shall find nobody who answers.
+        rounds += 1;
+        let own = format!("10.88.0.{}", 10 + rounds);
+        ip(&format!("addr add {own}/24 dev wsk0"));
+        endpoint.bind(format!("{own}:0").parse().unwrap(), false).unwrap();
         driver.submit(Token(1), Operation::Attach(Arc::clone(&endpoint)));
         let remote = "10.88.0.2:7000".parse().unwrap();
         driver.submit(Token(1), Operation::Connect { remote, first: Memory::None });
@@ -192,6 +196,7 @@ fn silence() {
         reports.clear();
         driver.poll(false, &mut reports).unwrap();
         assert!(reports.is_empty(), "{reports:?}");
+        ip(&format!("addr del {own}/24 dev wsk0"));
         driver.submit(Token(1), Operation::Detach { abort });
         while !reports.iter().any(|report| matches!(report.event, Event::Detached)) {
             driver.poll(true, &mut reports).unwrap();
