@@ -2,8 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod fuzz;
+mod ids;
 mod mutilate;
 mod prerequisites;
+mod project;
+mod source;
+mod spec;
 mod test;
 
 use std::env;
@@ -11,14 +16,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Name, arguments, what it does, and the function; a command is a line here and a module.
-const COMMANDS: [(&str, &str, &str, Run); 4] = [
+const COMMANDS: [(&str, &str, &str, Run); 6] = [
     ("test", "[--quick]", "everything CI asks for; --quick leaves out the benchmarks and the demo", test::run),
     ("check", "", "the house checks alone: layering, unsafe code, paths, requirement ids", check::run),
+    (
+        "spec",
+        "[--check | ID...]",
+        "which requirements of docs/spec/ have a test, and which not; or the tests of some",
+        spec::run,
+    ),
     (
         "mutilate",
         "[ROUNDS]",
         "damaged driver images for the loader, far more than the tests try (1,000,000)",
         mutilate::run,
+    ),
+    (
+        "fuzz",
+        "[OPTION... TARGET...]",
+        "random bytes for the parsers, 5 s each; the options are in fuzz/README.md",
+        fuzz::run,
     ),
     ("help", "", "this list", help),
 ];
@@ -53,7 +70,7 @@ fn help(_: &Path, _: &[String]) -> Result<(), String> {
 fn list() -> String {
     let line = |(name, arguments, what, _): &(&str, &str, &str, Run)| {
         let usage = format!("{name} {arguments}");
-        format!("  {usage:<16}  {what}\n")
+        format!("  {usage:<22}  {what}\n")
     };
     COMMANDS.iter().map(line).collect()
 }

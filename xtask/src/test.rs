@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{cargo, check, only, prerequisites};
+use crate::{cargo, check, fuzz, only, prerequisites};
 
 /// The transports a test run must have covered: a skipped arm fails.
 const ARMS: (&str, &str) = ("WSK_EXPECT_ARMS", "uring,epoll,loopback");
@@ -43,6 +43,11 @@ impl Steps<'_> {
         self.cargo("bench format", &["fmt", bench, "--check"]);
         self.cargo("bench build", &["build", bench]);
         self.cargo("bench clippy", &["clippy", bench, "--all-targets", "--", "-D", "warnings"]);
+        let fuzz = "--manifest-path=fuzz/Cargo.toml";
+        self.cargo("fuzz format", &["fmt", fuzz, "--check"]);
+        self.cargo("fuzz clippy", &["clippy", fuzz, "--all-targets", "--", "-D", "warnings"]);
+        self.cargo("fuzz tests", &["test", "--release", fuzz]);
+        self.step("fuzz", |root| fuzz::run(root, &["--seconds".into(), "1".into()]));
         if self.root.join("crates/wsk-cli").is_dir() {
             self.cargo("demo", &["run", "--release", "--", "demo", "--seconds", "1", "--json"]);
         }

@@ -101,6 +101,7 @@ fn value(constant: &Value) -> i64 {
     }
 }
 
+// F-1
 #[test]
 fn every_constant_has_the_value_the_data_says() {
     let description = description();
@@ -141,6 +142,7 @@ fn every_constant_of_a_covered_group_is_compared() {
     assert!(missing.is_empty(), "neither compared nor left out for a reason: {missing:?}");
 }
 
+// F-2
 #[test]
 fn every_status_has_the_value_the_data_says() {
     let description = description();
@@ -173,6 +175,7 @@ fn guids() -> BTreeMap<&'static str, GUID> {
     ])
 }
 
+// F-30: the id of the interface.
 #[test]
 fn guids_have_the_text_and_the_bytes_the_data_says() {
     let description = description();

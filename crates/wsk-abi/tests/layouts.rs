@@ -176,6 +176,7 @@ fn compare_field(owner: &str, ours: &Field, theirs: &Value, faults: &mut Vec<Str
     }
 }
 
+// F-3, F-4, F-13, F-30: order and place of every member.
 #[test]
 fn every_field_lies_where_the_data_says() {
     let description = description();

@@ -74,7 +74,7 @@ pub(crate) fn stream(client: &Client, address: SocketAddr, model: Model) -> Resu
     };
     let listener = Arc::new(client.listen_socket(family(address), events)?);
     if address.is_ipv6() && address.ip().is_unspecified() {
-        listener.set_v6_only(false)?;
+        listener.set(wsk::option::V6Only(false))?;
     }
     listener.bind(address).wait()?;
     match model {
@@ -100,7 +100,7 @@ pub(crate) fn datagram(client: &Client, address: SocketAddr, model: Model) -> Re
     };
     let socket = Arc::new(client.datagram_socket(family(address), events)?);
     if address.is_ipv6() && address.ip().is_unspecified() {
-        socket.set_v6_only(false)?;
+        socket.set(wsk::option::V6Only(false))?;
     }
     socket.bind(address).wait()?;
     match model {

@@ -61,6 +61,38 @@ fn completions_come_in_order() {
     });
 }
 
+/// IRPs of every origin; what functions copy, return and write, and at which level they may be called.
+#[test]
+fn irps_and_memory_are_the_clients() {
+    everywhere("irps.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--verify", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert!(all_passed(&output) > 150);
+    });
+}
+
+/// What clients do beyond the samples.
+#[test]
+fn clients_have_habits() {
+    everywhere("clients.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--verify", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert!(all_passed(&output) > 150);
+    });
+}
+
+/// An indication that is never released holds up nobody, and is reported when its client goes (F-24, E-119).
+#[test]
+fn a_forgotten_indication_is_freed_and_reported() {
+    let directory = directory();
+    let driver = build(&directory, "clients.c", "gcc", &["LEAVES"]);
+    let (output, errors, status) = run(&[&driver], &["--for", "0", "--verify"]);
+    assert_eq!(status, Some(4), "{output}{errors}");
+    all_passed(&output);
+    let reports: Vec<&str> = errors.lines().filter(|line| line.starts_with("violation: ")).collect();
+    assert!(matches!(reports[..], [one] if one.starts_with("violation: indication leak: ")), "{errors}");
+}
+
 /// Options that are numbers: sizes, ranges, categories and address families.
 #[test]
 fn options_are_set_and_asked_for() {

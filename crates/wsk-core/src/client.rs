@@ -6,6 +6,8 @@ use wsk_abi::flags::EventMask;
 use wsk_abi::status::NtStatus;
 
 use crate::event_mask::STATIC_EVENTS;
+use crate::tdi::{self, Selection, TdiMap};
+use crate::transport::{Family, Protocol};
 
 /// The version of the NPI that the subsystem provides, highest and lowest (F-20).
 pub const VERSION: u16 = 0x0100;
@@ -31,6 +33,8 @@ pub struct Registration {
     sockets: usize,
     had_socket: bool,
     static_events: EventMask,
+    tdi_mapping: Vec<TdiMap>,
+    tdi_bypass: bool,
 }
 
 impl Registration {
@@ -43,6 +47,8 @@ impl Registration {
             sockets: 0,
             had_socket: false,
             static_events: EventMask::empty(),
+            tdi_mapping: Vec::new(),
+            tdi_bypass: false,
         }
     }
 
@@ -72,6 +78,36 @@ impl Registration {
     /// DEVICE_NOT_READY.
     pub fn characteristics(&self, available: bool) -> Result<(u16, u16), NtStatus> {
         if available { Ok((VERSION, VERSION)) } else { Err(NtStatus::DEVICE_NOT_READY) }
+    }
+
+    /// WSK_TDI_DEVICENAME_MAPPING (C-4).
+    ///
+    /// # Errors
+    /// INVALID_DEVICE_STATE: the client has had a socket.
+    pub fn set_tdi_mapping(&mut self, mapping: Vec<TdiMap>) -> Result<(), NtStatus> {
+        self.check_no_socket()?;
+        self.tdi_mapping = mapping;
+        Ok(())
+    }
+
+    /// WSK_TDI_BEHAVIOR (C-60).
+    ///
+    /// # Errors
+    /// INVALID_DEVICE_STATE: the client has had a socket.
+    pub fn set_tdi_bypass(&mut self, bypass: bool) -> Result<(), NtStatus> {
+        self.check_no_socket()?;
+        self.tdi_bypass = bypass;
+        Ok(())
+    }
+
+    fn check_no_socket(&self) -> Result<(), NtStatus> {
+        if self.had_socket { Err(NtStatus::INVALID_DEVICE_STATE) } else { Ok(()) }
+    }
+
+    /// What runs a new socket, when `native` says whether a native transport serves it (C-60).
+    pub fn select(&self, family: Family, protocol: Protocol, native: bool) -> Selection {
+        // No TDI filter can attach to a device, since there is none of ours.
+        tdi::select(family, protocol, native, false, self.tdi_bypass, &self.tdi_mapping)
     }
 
     /// WskDeregister begins: no further capture (F-21). `false`: it had begun already, a no-op (F-25).

@@ -51,12 +51,17 @@ pub struct IcmpError {
 /// Control data: at most one of each kind.
 ///
 /// Received, it is of the datagram's family, so IPv4's on a dual-mode socket (C-42). To send, what is of the destination's family
-/// counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// counts. It is small while nothing is in it, which is the common case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControlData {
-    kinds: ControlKinds,
-    /// Of IPv6; `address` is of IPv4 otherwise.
+    /// Of IPv6.
     v6: bool,
+    fields: Option<Box<Fields>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Fields {
+    kinds: ControlKinds,
     hop_limit: u8,
     traffic_class: u8,
     ecn: u8,
@@ -65,141 +70,160 @@ pub struct ControlData {
     /// SEGMENT_SIZE or COALESCED_SIZE.
     size: u32,
     error_info: u32,
+    /// Of IPv4 the first four bytes.
     address: [u8; 16],
 }
 
 impl ControlData {
     /// None, for a datagram of IPv6 or IPv4.
     pub fn new(v6: bool) -> Self {
-        Self { v6, ..Self::default() }
+        Self { v6, fields: None }
     }
 
     /// What is in it.
     pub fn kinds(&self) -> ControlKinds {
-        self.kinds
+        self.fields.as_ref().map_or(ControlKinds::empty(), |fields| fields.kinds)
     }
 
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
-        self.kinds.is_empty()
+        self.kinds().is_empty()
     }
 
     /// The same with these kinds only.
-    pub fn only(self, kinds: ControlKinds) -> Self {
-        Self { kinds: self.kinds & kinds, ..self }
+    pub fn only(mut self, kinds: ControlKinds) -> Self {
+        if let Some(fields) = &mut self.fields {
+            fields.kinds &= kinds;
+        }
+        self.fields = self.fields.filter(|fields| !fields.kinds.is_empty());
+        self
     }
 
-    fn has(&self, kind: ControlKinds) -> bool {
-        self.kinds.contains(kind)
+    /// The fields, if one of this kind is among them.
+    fn has(&self, kind: ControlKinds) -> Option<&Fields> {
+        self.fields.as_deref().filter(|fields| fields.kinds.contains(kind))
+    }
+
+    /// With a message of this kind more.
+    fn with(mut self, kind: ControlKinds, set: impl FnOnce(&mut Fields)) -> Self {
+        let fields = self.fields.get_or_insert_default();
+        fields.kinds |= kind;
+        set(fields);
+        self
     }
 
     /// Received: the local address of a datagram and the index of its interface. To send: where it is to come from; index 0
     /// and an unspecified address leave the choice to the host (C-22).
     pub fn packet_info(&self) -> Option<(IpAddr, u32)> {
-        self.has(ControlKinds::PACKET_INFO).then(|| (self.local(), self.interface))
+        self.has(ControlKinds::PACKET_INFO).map(|fields| (self.local(fields), fields.interface))
     }
 
     /// With [`ControlData::packet_info`]; it decides the family too.
-    pub fn with_packet_info(mut self, address: IpAddr, interface: u32) -> Self {
-        self.set_local(address, interface);
-        self.kinds |= ControlKinds::PACKET_INFO;
-        self
+    pub fn with_packet_info(self, address: IpAddr, interface: u32) -> Self {
+        self.with_local(address, interface, ControlKinds::PACKET_INFO)
     }
 
     /// Received: the index of the interface, if it was asked for by itself.
     pub fn interface(&self) -> Option<u32> {
-        self.has(ControlKinds::INTERFACE).then_some(self.interface)
+        self.has(ControlKinds::INTERFACE).map(|fields| fields.interface)
     }
 
     /// Received: the local address, if it was asked for by itself.
     pub fn destination(&self) -> Option<IpAddr> {
-        self.has(ControlKinds::DESTINATION).then(|| self.local())
+        self.has(ControlKinds::DESTINATION).map(|fields| self.local(fields))
     }
 
     /// The local address of a received datagram and its interface, for each of `kinds` that is one of PACKET_INFO, INTERFACE,
     /// DESTINATION.
     pub fn with_local(mut self, address: IpAddr, interface: u32, kinds: ControlKinds) -> Self {
-        self.set_local(address, interface);
-        self.kinds |= kinds & (ControlKinds::PACKET_INFO | ControlKinds::INTERFACE | ControlKinds::DESTINATION);
-        self
-    }
-
-    fn set_local(&mut self, address: IpAddr, interface: u32) {
-        self.interface = interface;
+        let kinds = kinds & (ControlKinds::PACKET_INFO | ControlKinds::INTERFACE | ControlKinds::DESTINATION);
         self.v6 = address.is_ipv6();
-        self.address = [0; 16];
-        match address {
-            IpAddr::V4(v4) => self.address[..4].copy_from_slice(&v4.octets()),
-            IpAddr::V6(v6) => self.address = v6.octets(),
+        if kinds.is_empty() {
+            return self;
         }
+        self.with(kinds, |fields| {
+            fields.interface = interface;
+            fields.address = [0; 16];
+            match address {
+                IpAddr::V4(v4) => fields.address[..4].copy_from_slice(&v4.octets()),
+                IpAddr::V6(v6) => fields.address = v6.octets(),
+            }
+        })
     }
 
-    fn local(&self) -> IpAddr {
-        let [a, b, c, d, ..] = self.address;
-        if self.v6 { IpAddr::from(self.address) } else { IpAddr::from([a, b, c, d]) }
+    fn local(&self, fields: &Fields) -> IpAddr {
+        let [a, b, c, d, ..] = fields.address;
+        if self.v6 { IpAddr::from(fields.address) } else { IpAddr::from([a, b, c, d]) }
     }
 
     /// TTL or hop limit.
     pub fn hop_limit(&self) -> Option<u8> {
-        self.has(ControlKinds::HOP_LIMIT).then_some(self.hop_limit)
+        self.has(ControlKinds::HOP_LIMIT).map(|fields| fields.hop_limit)
     }
 
     /// With [`ControlData::hop_limit`].
     pub fn with_hop_limit(self, hop_limit: u8) -> Self {
-        Self { hop_limit, kinds: self.kinds | ControlKinds::HOP_LIMIT, ..self }
+        self.with(ControlKinds::HOP_LIMIT, |fields| fields.hop_limit = hop_limit)
     }
 
     /// TOS byte or traffic class, ECN included.
     pub fn traffic_class(&self) -> Option<u8> {
-        self.has(ControlKinds::TRAFFIC_CLASS).then_some(self.traffic_class)
+        self.has(ControlKinds::TRAFFIC_CLASS).map(|fields| fields.traffic_class)
     }
 
     /// With [`ControlData::traffic_class`].
     pub fn with_traffic_class(self, traffic_class: u8) -> Self {
-        Self { traffic_class, kinds: self.kinds | ControlKinds::TRAFFIC_CLASS, ..self }
+        self.with(ControlKinds::TRAFFIC_CLASS, |fields| fields.traffic_class = traffic_class)
     }
 
     /// Explicit congestion notification, 0 to 3 (C-21).
     pub fn ecn(&self) -> Option<u8> {
-        self.has(ControlKinds::ECN).then_some(self.ecn)
+        self.has(ControlKinds::ECN).map(|fields| fields.ecn)
     }
 
     /// With [`ControlData::ecn`]; the low two bits count.
     pub fn with_ecn(self, ecn: u8) -> Self {
-        Self { ecn: ecn & 3, kinds: self.kinds | ControlKinds::ECN, ..self }
+        self.with(ControlKinds::ECN, |fields| fields.ecn = ecn & 3)
     }
 
     /// The ICMP error that the datagram stands for; its bytes are to be ignored (E-84).
     pub fn error(&self) -> Option<IcmpError> {
-        let [protocol, kind, code] = self.error;
-        self.has(ControlKinds::ERROR).then_some(IcmpError { protocol, kind, code, info: self.error_info })
+        self.has(ControlKinds::ERROR).map(|fields| {
+            let [protocol, kind, code] = fields.error;
+            IcmpError { protocol, kind, code, info: fields.error_info }
+        })
     }
 
     /// With [`ControlData::error`].
     pub fn with_error(self, error: IcmpError) -> Self {
         let IcmpError { protocol, kind, code, info } = error;
-        let kinds = self.kinds | ControlKinds::ERROR;
-        Self { error: [protocol, kind, code], error_info: info, kinds, ..self }
+        self.with(ControlKinds::ERROR, |fields| (fields.error, fields.error_info) = ([protocol, kind, code], info))
     }
 
     /// To send: the payload is cut into datagrams of so many bytes.
     pub fn segment_size(&self) -> Option<u32> {
-        self.has(ControlKinds::SEGMENT_SIZE).then_some(self.size)
+        self.has(ControlKinds::SEGMENT_SIZE).map(|fields| fields.size)
     }
 
     /// With [`ControlData::segment_size`].
     pub fn with_segment_size(self, size: u32) -> Self {
-        Self { size, kinds: (self.kinds | ControlKinds::SEGMENT_SIZE) - ControlKinds::COALESCED_SIZE, ..self }
+        self.with(ControlKinds::SEGMENT_SIZE, |fields| {
+            fields.kinds -= ControlKinds::COALESCED_SIZE;
+            fields.size = size;
+        })
     }
 
     /// Received: the payload is several datagrams of so many bytes, the last perhaps shorter (E-86).
     pub fn coalesced_size(&self) -> Option<u32> {
-        self.has(ControlKinds::COALESCED_SIZE).then_some(self.size)
+        self.has(ControlKinds::COALESCED_SIZE).map(|fields| fields.size)
     }
 
     /// With [`ControlData::coalesced_size`].
     pub fn with_coalesced_size(self, size: u32) -> Self {
-        Self { size, kinds: (self.kinds | ControlKinds::COALESCED_SIZE) - ControlKinds::SEGMENT_SIZE, ..self }
+        self.with(ControlKinds::COALESCED_SIZE, |fields| {
+            fields.kinds -= ControlKinds::SEGMENT_SIZE;
+            fields.size = size;
+        })
     }
 
     /// What a client wants of one send, out of its chain of CMSGHDRs. Of two messages of a kind the later one counts.
@@ -217,18 +241,18 @@ impl ControlData {
             let [l0, l1, l2, l3, t0, t1, t2, t3] = level_type;
             let (level, kind) = (u32::from_le_bytes([l0, l1, l2, l3]), u32::from_le_bytes([t0, t1, t2, t3]));
             let data = rest.get(size_of::<CMSGHDR>()..length).ok_or(refused)?;
-            this.take(level, kind, data).ok_or(refused)?;
+            this = this.take(level, kind, data).ok_or(refused)?;
             rest = rest.get(CMSG_ALIGN(length)..).unwrap_or_default();
         }
         Ok(this)
     }
 
-    /// Takes one message in.
-    fn take(&mut self, level: u32, kind: u32, data: &[u8]) -> Option<()> {
+    /// With one message more.
+    fn take(self, level: u32, kind: u32, data: &[u8]) -> Option<Self> {
         let number = || <[u8; 4]>::try_from(data).ok().map(u32::from_le_bytes);
         let at_most = |most: u32| number().filter(|n| *n <= most).map(|n| n as u8);
         let index = |at: usize| Some(u32::from_le_bytes(<[u8; 4]>::try_from(data.get(at..)?).ok()?));
-        *self = match (level, kind) {
+        Some(match (level, kind) {
             (IPPROTO_IP, IP_PKTINFO) => {
                 let interface = index(4)?;
                 self.with_packet_info(IpAddr::from(*data.first_chunk::<4>()?), interface)
@@ -242,10 +266,9 @@ impl ControlData {
             (IPPROTO_IP, IP_ECN) | (IPPROTO_IPV6, IPV6_ECN) => self.with_ecn(at_most(3)?),
             (IPPROTO_UDP, UDP_SEND_MSG_SIZE) => self.with_segment_size(number().filter(|n| (1..=65_507).contains(n))?),
             // Empty ones: a client sends them along (C-22).
-            (IPPROTO_IP, IP_OPTIONS) | (IPPROTO_IPV6, IPV6_RTHDR) if data.is_empty() => *self,
+            (IPPROTO_IP, IP_OPTIONS) | (IPPROTO_IPV6, IPV6_RTHDR) if data.is_empty() => self,
             _ => return None,
-        };
-        Some(())
+        })
     }
 
     /// Bytes that [`ControlData::encode`] takes if there is room enough.
@@ -281,31 +304,32 @@ impl ControlData {
 
     /// Calls `each` with level, type and data of every message, until it says `false`.
     fn each(&self, mut each: impl FnMut(u32, u32, &[u8]) -> bool) {
+        let Some(fields) = self.fields.as_deref() else { return };
         let (level, address) =
-            if self.v6 { (IPPROTO_IPV6, &self.address[..]) } else { (IPPROTO_IP, &self.address[..4]) };
+            if self.v6 { (IPPROTO_IPV6, &fields.address[..]) } else { (IPPROTO_IP, &fields.address[..4]) };
         let of = |v4: u32, v6: u32| if self.v6 { v6 } else { v4 };
         let mut info = [0; 20];
         info[..address.len()].copy_from_slice(address);
-        info[address.len()..address.len() + 4].copy_from_slice(&self.interface.to_le_bytes());
+        info[address.len()..address.len() + 4].copy_from_slice(&fields.interface.to_le_bytes());
         let info = &info[..address.len() + 4];
         let mut error = [0; 12];
-        error[..4].copy_from_slice(&u32::from(self.error[0]).to_le_bytes());
-        error[4..8].copy_from_slice(&self.error_info.to_le_bytes());
-        error[8..10].copy_from_slice(&self.error[1..]);
+        error[..4].copy_from_slice(&u32::from(fields.error[0]).to_le_bytes());
+        error[4..8].copy_from_slice(&fields.error_info.to_le_bytes());
+        error[8..10].copy_from_slice(&fields.error[1..]);
         let int = |byte: u8| u32::from(byte).to_le_bytes();
         let all: [(ControlKinds, u32, u32, &[u8]); 9] = [
             (ControlKinds::PACKET_INFO, level, of(IP_PKTINFO, IPV6_PKTINFO), info),
-            (ControlKinds::HOP_LIMIT, level, of(IP_TTL, IPV6_HOPLIMIT), &int(self.hop_limit)),
-            (ControlKinds::TRAFFIC_CLASS, level, of(IP_TOS, IPV6_TCLASS), &int(self.traffic_class)),
-            (ControlKinds::ECN, level, of(IP_ECN, IPV6_ECN), &int(self.ecn)),
-            (ControlKinds::INTERFACE, level, of(IP_RECVIF, IPV6_RECVIF), &self.interface.to_le_bytes()),
+            (ControlKinds::HOP_LIMIT, level, of(IP_TTL, IPV6_HOPLIMIT), &int(fields.hop_limit)),
+            (ControlKinds::TRAFFIC_CLASS, level, of(IP_TOS, IPV6_TCLASS), &int(fields.traffic_class)),
+            (ControlKinds::ECN, level, of(IP_ECN, IPV6_ECN), &int(fields.ecn)),
+            (ControlKinds::INTERFACE, level, of(IP_RECVIF, IPV6_RECVIF), &fields.interface.to_le_bytes()),
             (ControlKinds::DESTINATION, level, of(IP_RECVDSTADDR, IPV6_RECVDSTADDR), address),
             (ControlKinds::ERROR, level, of(IP_RECVERR, IPV6_RECVERR), &error),
-            (ControlKinds::SEGMENT_SIZE, IPPROTO_UDP, UDP_SEND_MSG_SIZE, &self.size.to_le_bytes()),
-            (ControlKinds::COALESCED_SIZE, IPPROTO_UDP, UDP_COALESCED_INFO, &self.size.to_le_bytes()),
+            (ControlKinds::SEGMENT_SIZE, IPPROTO_UDP, UDP_SEND_MSG_SIZE, &fields.size.to_le_bytes()),
+            (ControlKinds::COALESCED_SIZE, IPPROTO_UDP, UDP_COALESCED_INFO, &fields.size.to_le_bytes()),
         ];
         for (kind, level, number, data) in all {
-            if self.has(kind) && !each(level, number, data) {
+            if fields.kinds.contains(kind) && !each(level, number, data) {
                 return;
             }
         }
@@ -326,20 +350,8 @@ mod tests {
         out
     }
 
-    const V4: ControlData = ControlData { v6: false, ..EMPTY };
-    const V6: ControlData = ControlData { v6: true, ..EMPTY };
-    const EMPTY: ControlData = ControlData {
-        kinds: ControlKinds::empty(),
-        v6: false,
-        hop_limit: 0,
-        traffic_class: 0,
-        ecn: 0,
-        error: [0; 3],
-        interface: 0,
-        size: 0,
-        error_info: 0,
-        address: [0; 16],
-    };
+    const V4: ControlData = ControlData { v6: false, fields: None };
+    const V6: ControlData = ControlData { v6: true, fields: None };
 
     /// C 4.4 (every row): level, type and data, as printed there.
     #[test]
@@ -350,12 +362,7 @@ mod tests {
         let errors = [1, 0, 0, 0, 0x34, 0x12, 0, 0, 3, 4, 0, 0];
         let rows: &[(ControlData, u32, u32, &[u8])] = &[
             (V4.with_packet_info(four, 7), 0, 19, &[10, 0, 0, 1, 7, 0, 0, 0]),
-            (
-                V6.with_packet_info(six, 7),
-                41,
-                19,
-                &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0],
-            ),
+            (V6.with_packet_info(six, 7), 41, 19, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0]),
             (V4.with_hop_limit(64), 0, 4, &[64, 0, 0, 0]),
             (V6.with_hop_limit(64), 41, 21, &[64, 0, 0, 0]),
             (V4.with_traffic_class(0xB8), 0, 3, &[0xB8, 0, 0, 0]),
@@ -391,7 +398,7 @@ mod tests {
                 .with_segment_size(1200);
             let mut room = [0; 256];
             let (length, _) = all.encode(&mut room);
-            assert_eq!(ControlData::parse(&room[..length]), Ok(all));
+            assert_eq!(ControlData::parse(&room[..length]), Ok(all.clone()));
             assert_eq!(all.packet_info(), Some((address, 3)));
             assert_eq!((all.hop_limit(), all.traffic_class(), all.ecn()), (Some(9), Some(0x20), Some(1)));
             assert_eq!((all.segment_size(), all.coalesced_size(), all.error()), (Some(1200), None, None));
@@ -445,7 +452,7 @@ mod tests {
         let data = V4.with_hop_limit(1).with_traffic_class(2).with_ecn(3);
         assert_eq!(data.encoded_len(), 72);
         for room in 0..=80 {
-            let mut bytes = vec![0xAA; 100];
+            let mut bytes = [0xAA; 100];
             let (length, whole) = data.encode(&mut bytes[..room]);
             assert_eq!((length, whole), (room.min(72) / 24 * 24, room >= 72), "room {room}");
             assert!(bytes[length..].iter().all(|b| *b == 0xAA));

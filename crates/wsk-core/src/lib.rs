@@ -18,5 +18,8 @@ pub mod indication;
 pub mod memory;
 pub mod option;
 pub mod request;
+pub mod security;
+pub mod sharing;
 pub mod socket;
+pub mod tdi;
 pub mod transport;

@@ -563,7 +563,7 @@ pub enum Hangup {
 }
 
 /// What is known of a datagram that went into client memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatagramInfo {
     /// Bytes stored.
     pub len: usize,

@@ -36,7 +36,7 @@ pub(crate) struct Failed {
 }
 
 /// What a failed datagram is to the client.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Fate {
     /// Shown as a datagram of its own.
     pub(crate) shown: Option<DatagramInfo>,

@@ -2,8 +2,11 @@
 //! address, an option or a WSK_BUF.
 #![allow(unsafe_code)] // The border: it reads and writes what clients point at.
 
+use std::ptr;
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use wsk::security::{SecurityDescriptor, Sid};
 use wsk_abi::NtStatus;
 use wsk_abi::sockaddr::{AF_INET, AF_INET6, IN_ADDR, IN6_ADDR, SOCKADDR, SOCKADDR_IN, SOCKADDR_IN6};
 
@@ -24,6 +27,14 @@ impl RawAddress {
             AF_INET6 => size_of::<SOCKADDR_IN6>(),
             _ => size_of::<SOCKADDR_IN>(),
         }
+    }
+}
+
+impl RawAddress {
+    /// Those bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: the union is made whole, from zeros, and as long as its largest member.
+        unsafe { std::slice::from_raw_parts(ptr::from_ref(self).cast(), self.len()) }
     }
 }
 
@@ -80,6 +91,16 @@ impl<T> Out<T> {
         if !self.0.is_null() {
             // SAFETY: not null, and the client's to be written until completion (F-76); perhaps not aligned.
             unsafe { self.0.write_unaligned(value) };
+        }
+    }
+}
+
+impl<T> Out<T> {
+    /// Writes bytes that the client said it has room for.
+    pub(crate) fn write_bytes(&self, bytes: &[u8]) {
+        if !self.0.is_null() {
+            // SAFETY: not null, and the client's to be written until completion (F-76).
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.cast::<u8>(), bytes.len()) };
         }
     }
 }
@@ -172,6 +193,73 @@ pub(crate) unsafe fn bytes<'a>(pointer: *const u8, len: usize) -> Result<&'a [u8
     }
 }
 
+/// Copies a zero-ended string of UTF-16 in. INVALID_PARAMETER: null, not UTF-16, or longer than a device's name can be.
+///
+/// # Safety
+/// `pointer` is null or points to units up to a zero.
+pub(crate) unsafe fn zero_ended(pointer: *const u16) -> Result<String, NtStatus> {
+    const LONGEST: usize = 0x7FFF;
+    let mut units = Vec::new();
+    loop {
+        // SAFETY: the caller's word: the zero has not come yet.
+        match unsafe { read(pointer.wrapping_add(units.len())) }? {
+            0 => return String::from_utf16(&units).map_err(|_| NtStatus::INVALID_PARAMETER),
+            _ if units.len() == LONGEST => return Err(NtStatus::INVALID_PARAMETER),
+            unit => units.push(unit),
+        }
+    }
+}
+
+/// An address out of an input buffer: too few bytes for its family are INVALID_PARAMETER.
+pub(crate) fn address_in(input: &[u8]) -> Result<SocketAddr, NtStatus> {
+    if input.len() < size_of::<u16>() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    // SAFETY: as many bytes as the slice has.
+    unsafe { address_of_length(input.as_ptr().cast(), input.len()) }
+}
+
+/// Copies a security descriptor in, self-relative or absolute. INVALID_SECURITY_DESCR: broken.
+///
+/// # Safety
+/// `pointer` points to a security descriptor whose parts are as long as they say.
+pub(crate) unsafe fn security_descriptor(pointer: *const u8) -> Result<SecurityDescriptor, NtStatus> {
+    const DACL_PRESENT: u16 = 0x4;
+    const SELF_RELATIVE: u16 = 0x8000;
+    // SAFETY: the caller's word: a header at least.
+    let [revision, _, low, high] = unsafe { read(pointer.cast::<[u8; 4]>()) }?;
+    if revision != 1 {
+        return Err(NtStatus::INVALID_SECURITY_DESCR);
+    }
+    let control = u16::from_le_bytes([low, high]);
+    // Owner, group, two lists: behind the header, or pointed at.
+    let [owner, _, _, dacl] = if control & SELF_RELATIVE != 0 {
+        // SAFETY: as above.
+        let offsets = unsafe { read(pointer.wrapping_add(4).cast::<[u32; 4]>()) }?;
+        offsets.map(|offset| if offset == 0 { ptr::null() } else { pointer.wrapping_add(offset as usize) })
+    } else {
+        // SAFETY: as above.
+        unsafe { read(pointer.wrapping_add(8).cast::<[*const u8; 4]>()) }?
+    };
+    let owner = if owner.is_null() {
+        None
+    } else {
+        // SAFETY: the caller's word: a SID, of which the second byte is the number of parts of four bytes.
+        let [_, parts] = unsafe { read(owner.cast::<[u8; 2]>()) }?;
+        // SAFETY: as above.
+        Some(Sid::parse(unsafe { bytes(owner, 8 + 4 * usize::from(parts)) }?)?)
+    };
+    let entries = if dacl.is_null() || control & DACL_PRESENT == 0 {
+        None
+    } else {
+        // SAFETY: the caller's word: an ACL, of which the second word is the size in bytes.
+        let [_, size] = unsafe { read(dacl.cast::<[u16; 2]>()) }?;
+        // SAFETY: as above.
+        Some(SecurityDescriptor::parse_list(unsafe { bytes(dacl, size.into()) }?)?)
+    };
+    Ok(SecurityDescriptor { owner, entries })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +280,7 @@ mod tests {
         assert_eq!(unsafe { address(&raw const linux_v6) }, Err(NtStatus::INVALID_PARAMETER));
     }
 
+    // F-212
     #[test]
     fn an_address_is_written_to_its_size_and_no_further() {
         let mut room = [0xAA_u8; 40];

@@ -13,8 +13,8 @@ use wsk::{
 };
 use wsk_abi::NtStatus;
 use wsk_abi::wsk::{
-    WSK_CLIENT_CONNECTION_DISPATCH, WSK_CLIENT_DATAGRAM_DISPATCH, WSK_CLIENT_LISTEN_DISPATCH, WSK_INSPECT_ACTION,
-    WSK_INSPECT_ID,
+    PFN_WSK_RECEIVE_EX_EVENT, WSK_CLIENT_CONNECTION_DISPATCH, WSK_CLIENT_DATAGRAM_DISPATCH, WSK_CLIENT_LISTEN_DISPATCH,
+    WSK_INSPECT_ACTION, WSK_INSPECT_ID,
 };
 use wsk_nt::ke::{callback, irql};
 use wsk_nt::verify;
@@ -36,6 +36,8 @@ pub(crate) struct Callbacks {
     client_slot: AtomicUsize,
     /// Whose sockets come from WskAcceptEvent.
     client: OnceLock<Weak<Client>>,
+    /// WskReceiveExEvent, or null (F-172).
+    receive_ex: AtomicPtr<c_void>,
     /// While WskAcceptEvent runs: where the client writes context and table of the accepted socket (E-33).
     undecided: Mutex<Option<Undecided>>,
 }
@@ -112,6 +114,17 @@ impl Callbacks {
         unsafe { self.datagram.load(Ordering::Acquire).as_ref() }
     }
 
+    /// SIO_WSK_SET_RECEIVE_EX_CALLBACK.
+    pub(crate) fn set_receive_ex(&self, function: PFN_WSK_RECEIVE_EX_EVENT) {
+        let pointer = function.map_or(ptr::null_mut(), |function| function as *mut c_void);
+        self.receive_ex.store(pointer, Ordering::Release);
+    }
+
+    fn receive_ex(&self) -> PFN_WSK_RECEIVE_EX_EVENT {
+        // SAFETY: null, or stored from such a function.
+        unsafe { std::mem::transmute::<*mut c_void, PFN_WSK_RECEIVE_EX_EVENT>(self.receive_ex.load(Ordering::Acquire)) }
+    }
+
     /// Whether the client has a WskReceiveFromEvent.
     pub(crate) fn receives_datagrams(&self) -> bool {
         self.datagram_table().is_some_and(|table| table.WskReceiveFromEvent.is_some())
@@ -146,20 +159,29 @@ fn call<R>(name: &'static str, code: impl FnOnce() -> R) -> R {
 
 impl ConnectionEvents for Callbacks {
     fn receive(&self, _: &ConnectionSocket, data: Indication) -> Receive {
-        let Some(function) = self.connection_table().and_then(|table| table.WskReceiveEvent) else {
+        let (function, ex) = (self.connection_table().and_then(|table| table.WskReceiveEvent), self.receive_ex());
+        let keeper = ex.map_or(function.map_or(0, |function| function as usize), |ex| ex as usize);
+        if keeper == 0 {
             return Receive::Refused(data);
-        };
+        }
         let list = Lent::data(data.chunks(), self.owner());
         let indicated = data.len();
         let mut accepted = indicated; // E-72
         let (context, flags, first) = (self.context(), data.flags().bits(), list.first());
-        let status = call("WskReceiveEvent", || {
-            // SAFETY: the client's function, with a list that lives until it gives it back.
-            unsafe { function(context, flags, first, indicated, &raw mut accepted) }
-        });
+        let status = match (ex, function) {
+            (Some(ex), _) => call("WskReceiveExEvent", || {
+                // SAFETY: the client's function, with a list that lives until it gives it back, and no control data.
+                unsafe { ex(context, flags, first, ptr::null_mut(), 0, indicated, &raw mut accepted) }
+            }),
+            (None, Some(function)) => call("WskReceiveEvent", || {
+                // SAFETY: the client's function, with a list that lives until it gives it back.
+                unsafe { function(context, flags, first, indicated, &raw mut accepted) }
+            }),
+            (None, None) => NtStatus::DATA_NOT_ACCEPTED,
+        };
         match status {
             NtStatus::PENDING => {
-                list.retain(data.into_buffers(), function as usize, self.client_slot());
+                list.retain(data.into_buffers(), keeper, self.client_slot());
                 Receive::Accepted
             }
             status if status.is_success() => {
@@ -225,7 +247,7 @@ impl DatagramEvents for Callbacks {
         let Some(function) = self.datagram_table().and_then(|table| table.WskReceiveFromEvent) else {
             return ReceiveFrom::Refused(datagrams);
         };
-        let list = Lent::datagrams(datagrams.iter(), self.owner());
+        let list = Lent::datagrams(datagrams.iter().zip(datagrams.control()), self.owner());
         let (context, flags, first) = (self.context(), datagrams.flags().bits(), list.first());
         // SAFETY: the client's function, with a list that lives until it gives it back.
         let status = call("WskReceiveFromEvent", || unsafe { function(context, flags, first) });
@@ -267,7 +289,6 @@ impl ListenEvents for Callbacks {
         let connection = incoming.accept(Some(accepted.clone()));
         let socket =
             Socket::publish(Handle::Connection(connection), client, accepted.clone(), false, function as usize);
-        socket.inherit(self.owner());
         let (listener, pointer) = (self.context(), socket.pointer());
         let status = call("WskAcceptEvent", || {
             // SAFETY: the client's function; all it is pointed to lives until it returns.

@@ -1,4 +1,5 @@
 //! Clients: what a registration stands for, and what a `PWSK_CLIENT` points to.
+#![allow(unsafe_code)] // Reads security descriptors that clients point at.
 
 use std::ops::Range;
 use std::ptr;
@@ -6,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use wsk::{Provider, Registration, WaitTimeout};
+use wsk::security::SecurityDescriptor;
+use wsk::{Error, Provider, Registration, WaitTimeout};
 use wsk_abi::NtStatus;
 use wsk_abi::wsk::PWSK_CLIENT;
 use wsk_nt::verify::{self, Leak};
 
-use crate::completion::{Entered, Parked, failed};
+use crate::border;
+use crate::completion::{Entered, Parked, done, failed};
 use crate::pool::Pool;
 use crate::socket;
 
@@ -116,7 +119,16 @@ impl Client {
 
     /// Keeps a WSK_TRANSPORT_LIST_CHANGE until the list changes, or the client goes.
     pub(crate) fn await_list_change(self: &Arc<Self>, irp: Entered) {
-        let change = Parked::park(irp, self.begin());
+        let change = match self.captured() {
+            Ok(captured) => {
+                let ending = |result: Result<(), Error>| result.map_or_else(|e| failed(e.status()), |()| done(0));
+                irp.pend_until(captured.transports_change(), self.begin(), ending)
+            }
+            Err(status) => {
+                let change = Parked::park(irp, self.begin());
+                return change.end(failed(status));
+            }
+        };
         let mut changes = self.list_changes.lock();
         match &mut *changes {
             Some(changes) => {
@@ -128,6 +140,25 @@ impl Client {
                 change.end(failed(NtStatus::CANCELLED)); // F-22
             }
         }
+    }
+
+    /// The descriptor that a client's pointer means: a cached copy's, or any (C-50). Null is the default one: nobody shares.
+    pub(crate) fn security(&self, pointer: usize) -> Result<Option<Arc<SecurityDescriptor>>, NtStatus> {
+        if pointer == 0 {
+            return Ok(None);
+        }
+        if let Some(cached) = self.captured.lock().last().and_then(|client| client.cached_security(pointer)) {
+            return Ok(Some(cached));
+        }
+        // SAFETY: the client's descriptor, read within the call.
+        let descriptor = unsafe { border::security_descriptor(pointer as *const u8) }?;
+        Ok(Some(Arc::new(descriptor)))
+    }
+
+    /// The address of a cached copy of a descriptor, of the default one if there is none, for the client to release (C-6).
+    pub(crate) fn cached_copy(&self, descriptor: Option<&SecurityDescriptor>) -> Result<usize, NtStatus> {
+        let nobody = || SecurityDescriptor::sharing_with([]);
+        Ok(self.captured()?.cache_security(descriptor.cloned().unwrap_or_else(nobody)))
     }
 
     /// No WSK_TRANSPORT_LIST_CHANGE any more (F-22).

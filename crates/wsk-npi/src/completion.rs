@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use wsk::{Canceller, Error, FromCompletion, Request, Transfer, is_refusal};
+use wsk::{Canceller, Error, FromCompletion, Pending, Request, Transfer, is_refusal};
 use wsk_abi::NtStatus;
 use wsk_abi::io::{IO_STATUS_BLOCK, PDEVICE_OBJECT};
 use wsk_abi::irp::{IRP, SL_PENDING_RETURNED};
@@ -165,6 +165,21 @@ impl Entered {
         NtStatus::PENDING
     }
 
+    /// Lets something that happens once decide its end. A cancel ends both.
+    pub(crate) fn pend_until<T: Send + 'static>(
+        self,
+        pending: Pending<T>,
+        outstanding: Outstanding,
+        ending: impl FnOnce(Result<T, Error>) -> Ending + Send + 'static,
+    ) -> Arc<Parked> {
+        let cancel = pending.canceller();
+        let parked = Parked::park(self, outstanding);
+        parked.when_over(cancel);
+        let waiting = parked.clone();
+        pending.on_complete(move |result| waiting.end_with(|| ending(result)));
+        parked
+    }
+
     /// As [`Entered::pend`], for what cannot be cancelled: a close, or the disabling of a callback (F-63).
     pub(crate) fn pend_to_the_end<T: FromCompletion>(
         self,
@@ -249,6 +264,8 @@ impl Cancel {
 pub(crate) struct Parked {
     place: Mutex<Place>,
     outstanding: Mutex<Option<Outstanding>>,
+    /// Called once it has ended.
+    over: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 enum Place {
@@ -262,7 +279,11 @@ enum Place {
 impl Parked {
     /// Marks an IRP pending and parks it; IoCancelIrp ends it with CANCELLED.
     pub(crate) fn park(irp: Entered, outstanding: Outstanding) -> Arc<Self> {
-        let this = Arc::new(Self { place: Mutex::new(Place::Coming), outstanding: Mutex::new(Some(outstanding)) });
+        let this = Arc::new(Self {
+            place: Mutex::new(Place::Coming),
+            outstanding: Mutex::new(Some(outstanding)),
+            over: Mutex::new(None),
+        });
         let pended = irp.mark_pending().cancellable(Cancel::Parked(this.clone()));
         let mut place = this.place.lock();
         if matches!(*place, Place::Coming) {
@@ -290,7 +311,22 @@ impl Parked {
 
     fn finish(&self, pended: Pended, ending: Ending) {
         pended.end(ending);
+        let over = self.over.lock().take();
+        if let Some(over) = over {
+            over();
+        }
         drop(self.outstanding.lock().take());
+    }
+
+    /// Has `over` called once it has ended; now, if it has.
+    fn when_over(&self, over: impl FnOnce() + Send + 'static) {
+        *self.over.lock() = Some(Box::new(over));
+        if self.is_gone() {
+            let over = self.over.lock().take();
+            if let Some(over) = over {
+                over();
+            }
+        }
     }
 
     /// Whether it has ended.

@@ -2,14 +2,16 @@
 #![allow(unsafe_code)] // Reads and writes the caller's buffers.
 
 use std::ffi::c_void;
+use std::ptr;
 
-use wsk::EventMask;
+use wsk::{EventMask, Family, Service, ServiceKind, TdiMap};
 use wsk_abi::NtStatus;
-use wsk_abi::nmr::{GUID, NPI_MS_TCP_MODULEID, NPI_MS_UDP_MODULEID, NPI_WSK_INTERFACE_ID};
+use wsk_abi::nmr::{NPI_MS_RAW_MODULEID, NPI_MS_TCP_MODULEID, NPI_MS_UDP_MODULEID, NPI_WSK_INTERFACE_ID};
 use wsk_abi::sockaddr::{AF_INET, AF_INET6};
 use wsk_abi::wsk::{
-    MAKE_WSK_VERSION, WSK_EVENT_CALLBACK_CONTROL, WSK_SET_STATIC_EVENT_CALLBACKS, WSK_TDI_BEHAVIOR,
-    WSK_TDI_BEHAVIOR_BYPASS_TDI, WSK_TRANSPORT, WSK_TRANSPORT_LIST_CHANGE, WSK_TRANSPORT_LIST_QUERY,
+    MAKE_WSK_VERSION, WSK_CACHE_SD, WSK_EVENT_CALLBACK_CONTROL, WSK_RELEASE_SD, WSK_SET_STATIC_EVENT_CALLBACKS,
+    WSK_TDI_BEHAVIOR, WSK_TDI_BEHAVIOR_BYPASS_TDI, WSK_TDI_DEVICENAME_MAPPING, WSK_TDI_MAP_INFO, WSK_TRANSPORT,
+    WSK_TRANSPORT_LIST_CHANGE, WSK_TRANSPORT_LIST_QUERY,
 };
 
 use crate::border;
@@ -39,11 +41,28 @@ impl Buffers<'_> {
         Ok(size_of::<T>())
     }
 
+    /// Writes bytes as a result; too little room is BUFFER_TOO_SMALL (C-16).
+    pub(crate) fn answer_bytes(&self, bytes: &[u8]) -> Result<usize, NtStatus> {
+        if self.output.is_null() && !bytes.is_empty() || self.room < bytes.len() {
+            return Err(NtStatus::BUFFER_TOO_SMALL);
+        }
+        // SAFETY: the caller's buffer, large enough.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.output.cast::<u8>(), bytes.len()) };
+        Ok(bytes.len())
+    }
+
     /// Says how long the result is, or would have to be.
     pub(crate) fn say_length(&self, length: usize) {
         if !self.returned.is_null() {
             // SAFETY: the caller's variable.
             unsafe { self.returned.write_unaligned(length) };
+        }
+    }
+
+    /// Says that there is no result (C-13); how long it would have to be has been said with BUFFER_OVERFLOW.
+    pub(crate) fn say_failed(&self, status: NtStatus) {
+        if status != NtStatus::BUFFER_OVERFLOW {
+            self.say_length(0);
         }
     }
 
@@ -70,13 +89,17 @@ pub(crate) fn control(
         return NtStatus::PENDING;
     }
     let result = match code {
-        WSK_TRANSPORT_LIST_QUERY => transport_list(buffers),
+        WSK_TRANSPORT_LIST_QUERY => transport_list(client, buffers),
+        WSK_CACHE_SD => cache_descriptor(client, buffers),
+        WSK_RELEASE_SD => release_descriptor(client, buffers),
+        WSK_TDI_DEVICENAME_MAPPING => tdi_mapping(client, buffers),
         WSK_SET_STATIC_EVENT_CALLBACKS => set_static_callbacks(client, buffers),
-        WSK_TDI_BEHAVIOR => tdi_behavior(buffers),
+        WSK_TDI_BEHAVIOR => tdi_behavior(client, buffers),
         _ => Err(NtStatus::NOT_SUPPORTED),
     };
-    if let Ok(length) = result {
-        buffers.say_length(length);
+    match result {
+        Ok(length) => buffers.say_length(length),
+        Err(status) => buffers.say_failed(status),
     }
     let ending = result.map_or_else(failed, done);
     match irp {
@@ -86,30 +109,80 @@ pub(crate) fn control(
 }
 
 /// The transports there are (C-1).
-fn transport_list(buffers: &Buffers<'_>) -> Result<usize, NtStatus> {
-    let entry = |kind, protocol, family, id: GUID| WSK_TRANSPORT {
-        Version: MAKE_WSK_VERSION(1, 0),
-        SocketType: kind,
-        Protocol: protocol,
-        AddressFamily: family,
-        ProviderId: id,
+fn transport_list(client: &Client, buffers: &Buffers<'_>) -> Result<usize, NtStatus> {
+    let entry = |service: Service| {
+        let (kind, protocol, module) = match service.kind {
+            ServiceKind::Tcp => (1, 6, NPI_MS_TCP_MODULEID),
+            ServiceKind::Udp => (2, 17, NPI_MS_UDP_MODULEID),
+            ServiceKind::Raw => (3, 0, NPI_MS_RAW_MODULEID),
+        };
+        WSK_TRANSPORT {
+            Version: MAKE_WSK_VERSION(1, 0),
+            SocketType: kind,
+            Protocol: protocol,
+            AddressFamily: if service.family == Family::V4 { AF_INET } else { AF_INET6 },
+            // SAFETY: these ids are of type GUID.
+            ProviderId: unsafe { module.Anonymous.Guid },
+        }
     };
-    // SAFETY: the id is of type GUID.
-    let tcp = unsafe { NPI_MS_TCP_MODULEID.Anonymous.Guid };
-    // SAFETY: as above.
-    let udp = unsafe { NPI_MS_UDP_MODULEID.Anonymous.Guid };
-    let list = [
-        entry(1, 6, AF_INET, tcp),
-        entry(1, 6, AF_INET6, tcp),
-        entry(2, 17, AF_INET, udp),
-        entry(2, 17, AF_INET6, udp),
-    ];
-    if buffers.output.is_null() || buffers.room < size_of_val(&list) {
-        buffers.say_length(size_of_val(&list));
+    let list: Vec<WSK_TRANSPORT> = client.captured()?.transports().into_iter().map(entry).collect();
+    let size = size_of_val(list.as_slice());
+    if buffers.output.is_null() && size > 0 || buffers.room < size {
+        buffers.say_length(size);
         return Err(NtStatus::BUFFER_OVERFLOW);
     }
-    buffers.answer(list)
+    for (at, transport) in list.iter().enumerate() {
+        let place = buffers.output.cast::<WSK_TRANSPORT>().wrapping_add(at);
+        // SAFETY: the caller's buffer, with room for all of them; perhaps not aligned.
+        unsafe { place.write_unaligned(*transport) };
+    }
+    Ok(size)
 }
+
+/// WSK_CACHE_SD: from a pointer to a descriptor to one that stays (C-6).
+fn cache_descriptor(client: &Client, buffers: &Buffers<'_>) -> Result<usize, NtStatus> {
+    let pointer: *const u8 = buffers.read()?;
+    if buffers.output.is_null() || buffers.room < size_of::<usize>() {
+        return Err(NtStatus::BUFFER_TOO_SMALL);
+    }
+    if pointer.is_null() {
+        return Err(NtStatus::INVALID_SECURITY_DESCR);
+    }
+    // SAFETY: the client's descriptor, read within the call.
+    let descriptor = unsafe { border::security_descriptor(pointer) }?;
+    buffers.answer(client.captured()?.cache_security(descriptor))
+}
+
+/// WSK_RELEASE_SD.
+fn release_descriptor(client: &Client, buffers: &Buffers<'_>) -> Result<usize, NtStatus> {
+    let address: usize = buffers.read()?;
+    client.captured()?.release_security(address).map(|()| 0).map_err(|error| error.status())
+}
+
+/// WSK_TDI_DEVICENAME_MAPPING: copied (C-4). INVALID_PARAMETER: no lines where some are said to be, or a line without a name.
+fn tdi_mapping(client: &Client, buffers: &Buffers<'_>) -> Result<usize, NtStatus> {
+    let info: WSK_TDI_MAP_INFO = buffers.read()?;
+    if info.ElementCount > LONGEST_MAPPING {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let line = |at: u32| {
+        let line = if info.Map.is_null() { ptr::null() } else { info.Map.wrapping_add(at as usize) };
+        // SAFETY: the client's lines, read within the call.
+        let line = unsafe { border::read(line) }?;
+        // SAFETY: the client's string, zero-ended.
+        let device = unsafe { border::zero_ended(line.TdiDeviceName) }?;
+        if device.is_empty() {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        let (socket_type, address_family) = (line.SocketType, line.AddressFamily);
+        Ok(TdiMap { socket_type, address_family, protocol: line.Protocol, device })
+    };
+    let mapping = (0..info.ElementCount).map(line).collect::<Result<_, _>>()?;
+    client.captured()?.set_tdi_mapping(mapping).map(|()| 0).map_err(|error| error.status())
+}
+
+/// More lines than there are combinations of families, types and protocols.
+const LONGEST_MAPPING: u32 = 0x1_0000;
 
 fn set_static_callbacks(client: &Client, buffers: &Buffers<'_>) -> Result<usize, NtStatus> {
     let mask = event_mask(buffers)?;
@@ -128,28 +201,11 @@ pub(crate) fn event_mask(buffers: &Buffers<'_>) -> Result<EventMask, NtStatus> {
     Ok(EventMask::from_bits_retain(control.EventMask))
 }
 
-/// WSK_TDI_BEHAVIOR: there is no TDI transport to bypass (C-5).
-fn tdi_behavior(buffers: &Buffers<'_>) -> Result<usize, NtStatus> {
-    match buffers.read::<u32>()? {
-        0 | WSK_TDI_BEHAVIOR_BYPASS_TDI => Ok(0),
-        _ => Err(NtStatus::INVALID_PARAMETER),
+/// WSK_TDI_BEHAVIOR: whether TDI filters are passed by (C-60). INVALID_PARAMETER: an unknown flag.
+fn tdi_behavior(client: &Client, buffers: &Buffers<'_>) -> Result<usize, NtStatus> {
+    let flags: u32 = buffers.read()?;
+    if flags & !WSK_TDI_BEHAVIOR_BYPASS_TDI != 0 {
+        return Err(NtStatus::INVALID_PARAMETER);
     }
-}
-
-impl Buffers<'_> {
-    /// The input as an address; no input is `None` (C-30).
-    pub(crate) fn address(&self) -> Result<Option<std::net::SocketAddr>, NtStatus> {
-        if self.input.is_empty() {
-            return Ok(None);
-        }
-        if self.input.len() < 16 {
-            return Err(NtStatus::INVALID_PARAMETER);
-        }
-        let family = u16::from_le_bytes([self.input[0], self.input[1]]);
-        if family == AF_INET6 && self.input.len() < 28 {
-            return Err(NtStatus::INVALID_PARAMETER);
-        }
-        // SAFETY: as many bytes as an address of its family has.
-        unsafe { border::address(self.input.as_ptr().cast()) }.map(Some)
-    }
+    client.captured()?.set_tdi_bypass(flags != 0).map(|()| 0).map_err(|error| error.status())
 }

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use wsk::{Buffer, ReceivedDatagram};
+use wsk::{Buffer, ControlData, ReceivedDatagram};
 use wsk_abi::NtStatus;
 use wsk_abi::mdl::{MDL, MDL_SOURCE_IS_NONPAGED_POOL, PAGE_SIZE, mdl_size, span_pages};
-use wsk_abi::wsk::{WSK_BUF, WSK_DATA_INDICATION, WSK_DATAGRAM_INDICATION};
+use wsk_abi::wsk::{CMSGHDR, WSK_BUF, WSK_DATA_INDICATION, WSK_DATAGRAM_INDICATION};
 use wsk_nt::verify;
 
 use crate::border::RawAddress;
@@ -23,6 +23,9 @@ use crate::pool::Pool;
 /// The most pages a buffer of the subsystem spans.
 const PAGES: usize = 18;
 
+/// Room for one control message of each kind, aligned as their headers are.
+type Control = [u64; 32];
+
 /// An element of a list, with its MDL and what keeps the data alive.
 #[repr(C)]
 pub(crate) struct Element<N, L> {
@@ -30,6 +33,8 @@ pub(crate) struct Element<N, L> {
     mdl: UnsafeCell<MDL>,
     pages: UnsafeCell<[usize; PAGES]>,
     address: UnsafeCell<RawAddress>,
+    /// The control data of a datagram; the room stays once it was needed.
+    control: UnsafeCell<Option<Box<Control>>>,
     state: AtomicU8,
     /// The socket's slot.
     owner: AtomicUsize,
@@ -49,7 +54,7 @@ const RELEASED: u8 = 2;
 /// The client's, until it releases it.
 const RETAINED: u8 = 3;
 
-// SAFETY: `node`, `mdl`, `pages` and `address` are written before the element is lent, by the one thread that took it from the
+// SAFETY: `node`, `mdl`, `pages`, `address` and `control` are written before the element is lent, by the one thread that took it from the
 // pool; after that they are the client's to read, and only `Next` to write (E-121).
 unsafe impl<N, L: Send> Sync for Element<N, L> {}
 
@@ -60,6 +65,7 @@ impl<N: Default, L> Default for Element<N, L> {
             mdl: UnsafeCell::default(),
             pages: UnsafeCell::new([0; PAGES]),
             address: UnsafeCell::default(),
+            control: UnsafeCell::default(),
             state: AtomicU8::new(FREE),
             owner: AtomicUsize::new(0),
             client: AtomicUsize::new(0),
@@ -134,23 +140,25 @@ impl Lent<Data> {
 impl Lent<Datagram> {
     /// Makes a list of datagrams, for the socket at `owner`.
     pub(crate) fn datagrams<'a>(
-        datagrams: impl Iterator<Item = (&'a [u8], std::net::SocketAddr)>,
+        datagrams: impl Iterator<Item = ((&'a [u8], std::net::SocketAddr), &'a ControlData)>,
         owner: usize,
     ) -> Self {
-        let take = |(bytes, source): (&[u8], std::net::SocketAddr)| {
+        let mut controls: SmallVec<[(*mut CMSGHDR, u32); 4]> = SmallVec::new();
+        let take = |((bytes, source), control): ((&[u8], std::net::SocketAddr), &ControlData)| {
             let element = take::<Datagram>(bytes, owner);
             // SAFETY: taken from the pool by this thread, and not lent yet.
             unsafe { element.address.get().write(source.into()) };
+            controls.push(element.control(control));
             element
         };
         let elements: Elements<Datagram> = datagrams.map(take).collect();
-        for (index, element) in elements.iter().enumerate() {
+        for (index, (element, (control, length))) in elements.iter().zip(controls).enumerate() {
             let next = elements.get(index + 1).map_or(ptr::null_mut(), |next| next.node.get());
             let node = WSK_DATAGRAM_INDICATION {
                 Next: next,
                 Buffer: element.buffer(),
-                ControlInfo: ptr::null_mut(),
-                ControlInfoLength: 0,
+                ControlInfo: control,
+                ControlInfoLength: length,
                 RemoteAddress: element.address.get().cast(),
             };
             // SAFETY: as above.
@@ -188,6 +196,22 @@ impl<K: Kind> Lent<K> {
 }
 
 impl<N, L> Element<N, L> {
+    /// Writes a datagram's control data; null and 0 if there is none (E-83).
+    fn control(&self, data: &ControlData) -> (*mut CMSGHDR, u32) {
+        if data.is_empty() {
+            return (ptr::null_mut(), 0);
+        }
+        // SAFETY: taken from the pool by this thread, and not lent yet.
+        let room = unsafe { &mut *self.control.get() }.get_or_insert_with(|| Box::new([0; 32]));
+        let mut bytes = [0; size_of::<Control>()];
+        let (length, whole) = data.encode(&mut bytes);
+        debug_assert!(whole, "there is room for one message of each kind");
+        for (word, bytes) in room.iter_mut().zip(bytes.as_chunks::<8>().0) {
+            *word = u64::from_ne_bytes(*bytes);
+        }
+        (room.as_mut_ptr().cast(), length as u32)
+    }
+
     /// The data as a WSK_BUF: one contiguous MDL each (E-85).
     fn buffer(&self) -> WSK_BUF {
         // SAFETY: written by `take`; only read since.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once};
 
 use parking_lot::Mutex;
 use wsk::WaitTimeout;
@@ -21,7 +21,7 @@ use crate::client::{self, Client};
 use crate::{border, dispatch};
 
 /// Constants that the NMR reads through pointers.
-struct Constant<T>(T);
+pub(crate) struct Constant<T>(pub(crate) T);
 
 // SAFETY: never written, and what the pointers in it lead to is not either.
 unsafe impl<T> Sync for Constant<T> {}
@@ -51,17 +51,36 @@ static CHARACTERISTICS: Constant<NPI_PROVIDER_CHARACTERISTICS> = Constant(NPI_PR
 /// A binding's handle, as a number.
 static BINDINGS: Mutex<Option<HashMap<usize, usize>>> = Mutex::new(None);
 
-/// Registers the provider with the NMR, once per process.
-fn register() {
-    static REGISTERED: OnceLock<usize> = OnceLock::new();
-    REGISTERED.get_or_init(|| {
+/// The provider's registration with the NMR; `None` before the first, or after it was unloaded.
+static REGISTERED: Mutex<Option<usize>> = Mutex::new(None);
+
+/// Registers the provider with the NMR, unless it is registered: waiting clients attach.
+pub fn load_provider() {
+    let mut registered = REGISTERED.lock();
+    if registered.is_none() {
         let mut handle: HANDLE = ptr::null_mut();
         // SAFETY: the characteristics are constant.
         let status =
             unsafe { nmr::NmrRegisterProvider(&raw const CHARACTERISTICS.0, ptr::null_mut(), &raw mut handle) };
         assert_eq!(status, NtStatus::SUCCESS, "the NMR takes the provider");
-        handle as usize
-    });
+        *registered = Some(handle as usize);
+    }
+}
+
+/// Takes the provider from the NMR, as its unload would: every client is told to detach (F-36), and this returns when all have,
+/// and have closed their sockets (F-38). Clients that came through WskRegister are not touched.
+pub fn unload_provider() {
+    let handle = REGISTERED.lock().take();
+    if let Some(handle) = handle {
+        nmr::NmrDeregisterProvider(handle as HANDLE);
+        nmr::NmrWaitForProviderDeregisterComplete(handle as HANDLE);
+    }
+}
+
+/// The first client brings the provider along.
+fn register() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(load_provider);
 }
 
 /// NmrRegisterClient, for whatever NPI; the provider of WSK is registered by then.

@@ -19,7 +19,6 @@ use wsk_nt::verify;
 
 use crate::callback::Callbacks;
 use crate::client::Client;
-use crate::control_socket::Options;
 use crate::dispatch;
 use crate::pool::Pool;
 
@@ -71,7 +70,8 @@ pub(crate) struct Socket {
     pub(crate) callbacks: Arc<Callbacks>,
     /// Its category and its type or protocol do not go together: binding fails (F-89, F-90).
     pub(crate) misfit: bool,
-    pub(crate) options: Mutex<Options>,
+    /// SIO_UDP_CONNRESET, SIO_UDP_NETRESET.
+    pub(crate) unreachable: Mutex<(bool, bool)>,
     slot: &'static Slot,
     closing: AtomicBool,
     /// The driver's address that created it, or whose callback it was handed to.
@@ -132,20 +132,13 @@ impl Socket {
         let slot = SLOTS.take();
         slot.dispatch.store(handle.table().cast_mut(), Ordering::Release);
         callbacks.set_owner(slot.address(), client.pointer() as usize);
-        let options = Mutex::default();
+        let unreachable = Mutex::default();
         let closing = AtomicBool::new(false);
-        let socket = Self { handle, client, callbacks, misfit, options, slot, closing, creator };
+        let socket = Self { handle, client, callbacks, misfit, unreachable, slot, closing, creator };
         // SAFETY: fresh from the pool: nobody uses it.
         unsafe { *slot.socket.get() = Some(socket) };
         slot.users.store(OPEN + USER, Ordering::Release);
         Using(slot)
-    }
-
-    /// Takes over the options of the listener that accepted it, while that is open.
-    pub(crate) fn inherit(&self, listener: usize) {
-        if let Some(listener) = SLOTS.find(listener as *const ()).and_then(Slot::enter) {
-            *self.options.lock() = listener.options.lock().inherited();
-        }
     }
 
     /// The pointer the client has.

@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use wsk::option::NumberOption;
+use wsk::ControlData;
+use wsk::option::{OptionName, OptionValue};
 use wsk::transport::{
     Counters, Doorbell, Driver, Endpoint, Event, Family, Incoming, Operation, Protocol, Report, Token, Transport,
-    TransportOption,
 };
 use wsk::{
     ClientDispatch, ConnectionEvents, ConnectionSocket, EventMask, Indication, ListenEvents, ListenSocket, Memory,
@@ -27,7 +27,7 @@ const DATA: [u8; 64] = [7; 64];
 struct NullEndpoint;
 
 impl Endpoint for NullEndpoint {
-    fn bind(&self, local: SocketAddr) -> Result<SocketAddr, NtStatus> {
+    fn bind(&self, local: SocketAddr, _: bool) -> Result<SocketAddr, NtStatus> {
         Ok(local)
     }
     fn listen(&self) -> Result<(), NtStatus> {
@@ -45,14 +45,14 @@ impl Endpoint for NullEndpoint {
     fn try_receive(&self, _: &mut Memory, _: usize) -> Result<Option<usize>, NtStatus> {
         Ok(None)
     }
-    fn try_send_to(&self, _: &Memory, _: SocketAddr) -> Result<Option<usize>, NtStatus> {
-        Ok(None)
+    fn try_send_to(&self, _: &[Memory], sent: usize, _: SocketAddr, _: &ControlData) -> Result<usize, NtStatus> {
+        Ok(sent)
     }
-    fn set_option(&self, _: TransportOption) -> Result<(), NtStatus> {
+    fn set_option(&self, _: OptionName, _: &OptionValue) -> Result<(), NtStatus> {
         Ok(())
     }
-    fn option(&self, _: NumberOption) -> Result<u32, NtStatus> {
-        Ok(0)
+    fn option(&self, _: OptionName) -> Result<OptionValue, NtStatus> {
+        Ok(OptionValue::Number(0))
     }
     fn unread(&self) -> usize {
         0

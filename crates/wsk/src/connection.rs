@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 
 use wsk_abi::flags::{DisconnectFlags, EventMask, ReceiveFlags, SendFlags};
 use wsk_abi::status::NtStatus;
-use wsk_core::effect::InspectId;
+use wsk_core::effect::{Effects, InspectId};
 use wsk_core::memory::Memory;
-use wsk_core::transport::TransportOption;
 
 use crate::error::Error;
 use crate::handle::{address, bind, refuse, socket_handle};
+use crate::machine::Machine;
 use crate::request::{Request, Transfer};
 
 socket_handle! {
@@ -129,22 +129,33 @@ impl ConnectionSocket {
         Ok(id.unwrap_or(Err(NtStatus::INVALID_DEVICE_REQUEST))?)
     }
 
-    /// IPV6_V6ONLY, before bind; `false` makes it dual-mode (C-40).
+    /// SIO_WSK_SET_TCP_SILENT_MODE: from now on nothing leaves, what comes is discarded, and only a close is valid, which says
+    /// nothing to the peer (C-31).
     ///
     /// # Errors
-    /// INVALID_PARAMETER on an IPv4 socket, INVALID_DEVICE_STATE once bound.
-    pub fn set_v6_only(&self, on: bool) -> Result<(), Error> {
-        let set = self.socket.decide(None, |machine, _| machine.connection().map(|c| c.set_v6_only(on))).0;
-        set.unwrap_or(Err(NtStatus::INVALID_DEVICE_STATE))?;
-        Ok(self.socket.endpoint.set_option(TransportOption::V6Only(on))?)
+    /// INVALID_DEVICE_STATE: not connected, or a send or disconnect is pending. NOT_SUPPORTED: a loopback connection, or the
+    /// process may not.
+    pub fn set_silent_mode(&self) -> Result<(), Error> {
+        let refused = Err(NtStatus::INVALID_DEVICE_STATE);
+        self.socket.decide(None, |machine, _| machine.connection().map_or(refused, |c| c.check_silence())).0?;
+        self.socket.endpoint.silence()?;
+        self.socket.decide(None, |machine, _| {
+            if let Some(connection) = machine.connection() {
+                connection.silenced();
+            }
+        });
+        Ok(())
     }
 
-    /// SO_KEEPALIVE.
-    ///
-    /// # Errors
-    /// The transport's.
-    pub fn set_keep_alive(&self, on: bool) -> Result<(), Error> {
-        Ok(self.socket.endpoint.set_option(TransportOption::KeepAlive(on))?)
+    /// SIO_WSK_SET_RECEIVE_EX_CALLBACK, for the C interface: whether the receive callback takes all indications, on or not
+    /// (F-172).
+    #[doc(hidden)]
+    pub fn take_all_indications(&self, on: bool) -> Result<(), Error> {
+        let refused = Err(NtStatus::INVALID_DEVICE_STATE);
+        let set = |machine: &mut Machine, fx: &mut Effects| {
+            machine.connection().map_or(refused, |connection| connection.take_all_indications(on, fx))
+        };
+        Ok(self.socket.decide(None, set).0?)
     }
 
     /// SIO_WSK_QUERY_IDEAL_SEND_BACKLOG: bytes worth keeping outstanding (E-104).

@@ -1,13 +1,14 @@
 //! Datagram sockets.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
-use wsk_core::socket::datagram::Messages;
-use wsk_core::transport::TransportOption;
+use wsk_core::transport::Messages;
 
 use crate::error::Error;
 use crate::handle::{address, bind, refuse, socket_handle};
+use crate::option::{GroupAction, GroupInterface, GroupRequest, OptionName, OptionValue};
 use crate::request::{ReceivedFrom, Request, Transfer};
 use wsk_abi::status::NtStatus;
 
@@ -25,19 +26,26 @@ impl DatagramSocket {
     /// WskSendTo: one datagram.
     ///
     /// Fails with INVALID_DEVICE_STATE (not bound), INVALID_PARAMETER (another family), INVALID_BUFFER_SIZE (too long),
-    /// ACCESS_DENIED (broadcast without SO_BROADCAST), NETWORK_UNREACHABLE, HOST_UNREACHABLE (F-191).
+    /// ACCESS_DENIED (broadcast without the option Broadcast), NETWORK_UNREACHABLE, HOST_UNREACHABLE (F-191).
     pub fn send_to(&self, data: impl Into<Memory>, remote: SocketAddr) -> Request<Transfer> {
-        self.send_datagram(data.into(), Some(remote))
+        self.send_with(data, Some(remote), ControlData::default())
     }
 
     /// WskSendTo without an address: to the fixed one. Without that: INVALID_PARAMETER (F-190).
     pub fn send(&self, data: impl Into<Memory>) -> Request<Transfer> {
-        self.send_datagram(data.into(), None)
+        self.send_with(data, None, ControlData::default())
     }
 
-    fn send_datagram(&self, memory: Memory, remote: Option<SocketAddr>) -> Request<Transfer> {
+    /// WskSendTo with control data: where it is to come from, its hop limit, and so on, for this datagram only (C-22).
+    pub fn send_with(
+        &self,
+        data: impl Into<Memory>,
+        remote: Option<SocketAddr>,
+        control: ControlData,
+    ) -> Request<Transfer> {
+        let memory = data.into();
         self.socket.request(|machine, id, fx| match machine.datagram() {
-            Some(datagram) => datagram.send_to(id, memory, remote, fx),
+            Some(datagram) => datagram.send_to(id, memory, remote, control, fx),
             None => refuse(id, fx),
         })
     }
@@ -48,9 +56,19 @@ impl DatagramSocket {
         messages: impl IntoIterator<Item = impl Into<Memory>>,
         remote: Option<SocketAddr>,
     ) -> Request<Transfer> {
+        self.send_messages_with(messages, remote, ControlData::default())
+    }
+
+    /// WskSendMessages with control data, the same for each.
+    pub fn send_messages_with(
+        &self,
+        messages: impl IntoIterator<Item = impl Into<Memory>>,
+        remote: Option<SocketAddr>,
+        control: ControlData,
+    ) -> Request<Transfer> {
         let messages: Messages = messages.into_iter().map(Into::into).collect();
         self.socket.request(|machine, id, fx| match machine.datagram() {
-            Some(datagram) => datagram.send_messages(id, messages, remote, fx),
+            Some(datagram) => datagram.send_messages(id, messages, remote, control, fx),
             None => refuse(id, fx),
         })
     }
@@ -91,22 +109,48 @@ impl DatagramSocket {
         address(&self.socket, false)
     }
 
-    /// IPV6_V6ONLY, before bind; `false` makes it dual-mode (C-40).
+    /// MCAST_JOIN_GROUP: datagrams to this group are received.
     ///
     /// # Errors
-    /// INVALID_PARAMETER on an IPv4 socket, INVALID_DEVICE_STATE once bound.
-    pub fn set_v6_only(&self, on: bool) -> Result<(), Error> {
-        let set = self.socket.decide(None, |machine, _| machine.datagram().map(|d| d.set_v6_only(on))).0;
-        set.unwrap_or(Err(NtStatus::INVALID_DEVICE_STATE))?;
-        Ok(self.socket.endpoint.set_option(TransportOption::V6Only(on))?)
+    /// INVALID_PARAMETER: not a group, or of another family than the socket; the host's refusal.
+    pub fn join_group(&self, group: IpAddr, interface: GroupInterface) -> Result<(), Error> {
+        self.group(GroupRequest { action: GroupAction::Join, group, source: None, interface })
     }
 
-    /// SO_BROADCAST.
+    /// MCAST_LEAVE_GROUP.
     ///
     /// # Errors
-    /// The transport's.
-    pub fn set_broadcast(&self, on: bool) -> Result<(), Error> {
-        Ok(self.socket.endpoint.set_option(TransportOption::Broadcast(on))?)
+    /// As [`DatagramSocket::join_group`].
+    pub fn leave_group(&self, group: IpAddr, interface: GroupInterface) -> Result<(), Error> {
+        self.group(GroupRequest { action: GroupAction::Leave, group, source: None, interface })
+    }
+
+    /// Joins or leaves a group for one source (MCAST_JOIN_SOURCE_GROUP, MCAST_LEAVE_SOURCE_GROUP), or stops and goes on hearing
+    /// one source of a group that was joined (MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE).
+    ///
+    /// # Errors
+    /// As [`DatagramSocket::join_group`].
+    pub fn group(&self, request: GroupRequest) -> Result<(), Error> {
+        use OptionName::*;
+        let of = |v4, v6| if request.group.is_ipv4() { v4 } else { v6 };
+        let option = match (request.action, request.source) {
+            (GroupAction::Join, None) => of(JoinGroup4, JoinGroup6),
+            (GroupAction::Leave, None) => of(LeaveGroup4, LeaveGroup6),
+            (GroupAction::Join, Some(_)) => of(JoinGroupSource4, JoinGroupSource6),
+            (GroupAction::Leave, Some(_)) => of(LeaveGroupSource4, LeaveGroupSource6),
+            (GroupAction::Block, _) => of(BlockGroupSource4, BlockGroupSource6),
+            (GroupAction::Unblock, _) => of(UnblockGroupSource4, UnblockGroupSource6),
+        };
+        self.set_value(option, OptionValue::Group(request))
+    }
+
+    /// SIO_UDP_CONNRESET and SIO_UDP_NETRESET: whether a receive fails, with PORT_UNREACHABLE or NETWORK_UNREACHABLE, when a
+    /// datagram sent before did not arrive. Neither unless asked for.
+    ///
+    /// # Errors
+    /// NOT_SUPPORTED by a transport that cannot tell.
+    pub fn report_unreachable(&self, port: bool, network: bool) -> Result<(), Error> {
+        Ok(self.socket.endpoint.report_unreachable(port, network)?)
     }
 
     /// Datagrams dropped by the subsystem since the socket was made, because a callback refused them (events.md 8.3).

@@ -41,6 +41,7 @@ macro_rules! socket_handle {
             /// WskCloseSocket. It completes when every request of the socket has and every callback has returned; after
             /// that nothing of this socket happens any more (F-115). A second close fails with INVALID_HANDLE.
             pub fn close(&self) -> crate::Request<()> {
+                self.socket.cancel_waits();
                 self.socket.request(|machine, id, fx| machine.close(id, fx))
             }
 
@@ -77,12 +78,13 @@ macro_rules! socket_handle {
                 self.socket.decide(None, |machine, fx| machine.control_events(mask, None, fx)).0
             }
 
-            /// Sets an option: [`option`](crate::option). At any time.
+            /// Sets an option: [`option`](crate::option).
             ///
             /// # Errors
-            /// INVALID_PARAMETER: not one of this category, or of the socket's address family, or out of range (C-16).
+            /// NOT_SUPPORTED: not offered, or only to be asked for. INVALID_PARAMETER: not one of this category, or of the
+            /// socket's address family, or out of range. INVALID_DEVICE_STATE: only before bind (C-16).
             pub fn set<O: crate::option::SocketOption>(&self, option: O) -> Result<(), crate::Error> {
-                self.set_number(O::OPTION, option.number())
+                self.set_value(O::OPTION, option.into_value())
             }
 
             /// Asks for an option: what was set, or the transport's default.
@@ -90,23 +92,95 @@ macro_rules! socket_handle {
             /// # Errors
             /// INVALID_PARAMETER, as for [`Self::set`].
             pub fn get<O: crate::option::SocketOption>(&self) -> Result<O, crate::Error> {
-                self.number(O::OPTION).map(O::from_number)
+                self.value(O::OPTION).map(O::from_value)
             }
 
-            /// [`Self::set`] for those who know the option and its value as numbers only.
+            /// [`Self::set`] for those who know the option as a line of the table.
             ///
             /// # Errors
             /// As [`Self::set`].
-            pub fn set_number(&self, option: crate::option::NumberOption, value: u32) -> Result<(), crate::Error> {
+            pub fn set_value(
+                &self,
+                option: crate::option::OptionName,
+                value: crate::option::OptionValue,
+            ) -> Result<(), crate::Error> {
                 crate::option::set(&self.socket, $categories, option, value)
             }
 
-            /// [`Self::get`] for those who know the option as a number only.
+            /// [`Self::get`] for those who know the option as a line of the table.
             ///
             /// # Errors
             /// As [`Self::get`].
-            pub fn number(&self, option: crate::option::NumberOption) -> Result<u32, crate::Error> {
+            pub fn value(
+                &self,
+                option: crate::option::OptionName,
+            ) -> Result<crate::option::OptionValue, crate::Error> {
                 crate::option::get(&self.socket, $categories, option)
+            }
+
+            /// SO_WSK_SECURITY, before bind: who may share the address that the socket will have (control.md 7). `None` is the
+            /// default: nobody.
+            ///
+            /// # Errors
+            /// INVALID_DEVICE_STATE once bound; INVALID_PARAMETER on a basic socket.
+            pub fn set_security(
+                &self,
+                security: Option<std::sync::Arc<crate::security::SecurityDescriptor>>,
+            ) -> Result<(), crate::Error> {
+                crate::option::set_security(&self.socket, $categories, security)
+            }
+
+            /// What [`Self::set_security`] set.
+            pub fn security(&self) -> Option<std::sync::Arc<crate::security::SecurityDescriptor>> {
+                self.socket.kept(|kept| kept.security.clone())
+            }
+
+            /// On whose behalf the socket binds: the security context of OwningProcess and OwningThread (F-87). The system
+            /// unless set.
+            pub fn set_owner(&self, owner: crate::security::Subject) {
+                self.socket.keep(|kept| kept.subject = Some(owner));
+            }
+
+            /// SIO_ADDRESS_LIST_QUERY: the unicast addresses of this machine, of the socket's family, port 0 (C-32).
+            ///
+            /// # Errors
+            /// The transport's.
+            pub fn address_list(&self) -> Result<Vec<std::net::SocketAddr>, crate::Error> {
+                Ok(self.socket.transport()?.local_addresses(self.socket.family)?)
+            }
+
+            /// SIO_ADDRESS_LIST_CHANGE: completes when that list changes; CANCELLED when the socket is closed.
+            pub fn address_list_change(&self) -> crate::Pending<()> {
+                self.socket.client.provider.network.addresses_change(&self.socket)
+            }
+
+            /// SIO_ADDRESS_LIST_SORT: the best destination first (RFC 6724).
+            ///
+            /// # Errors
+            /// The transport's.
+            pub fn sort_addresses(
+                &self,
+                addresses: Vec<std::net::SocketAddr>,
+            ) -> Result<Vec<std::net::SocketAddr>, crate::Error> {
+                Ok(crate::network::sort(&*self.socket.transport()?, addresses))
+            }
+
+            /// SIO_ROUTING_INTERFACE_QUERY: the local address, port 0, that `destination` is reached from.
+            ///
+            /// # Errors
+            /// INVALID_PARAMETER: of another family. NETWORK_UNREACHABLE, HOST_UNREACHABLE: there is no route.
+            pub fn routing_interface(
+                &self,
+                destination: std::net::SocketAddr,
+            ) -> Result<std::net::SocketAddr, crate::Error> {
+                self.socket.check_family(&destination)?;
+                Ok(self.socket.transport()?.route(destination)?)
+            }
+
+            /// SIO_ROUTING_INTERFACE_CHANGE: completes when the answer to [`Self::routing_interface`] changes; CANCELLED when
+            /// the socket is closed.
+            pub fn routing_interface_change(&self, destination: std::net::SocketAddr) -> crate::Pending<()> {
+                self.socket.client.provider.network.route_change(&self.socket, destination)
             }
 
             /// Requests queued on this socket.

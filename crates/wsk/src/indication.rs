@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use wsk_abi::flags::{ControlFlags, EventFlags};
+use wsk_core::control_data::ControlData;
 use wsk_core::indication::{DatagramList, capacity, datagram_capacity};
 use wsk_core::memory::{Account, Buffer, BufferList, Memory};
 use wsk_core::transport::Datagram;
@@ -104,9 +105,14 @@ impl ReceivedDatagram {
         self.0.source
     }
 
-    /// BCAST or MCAST, by its destination.
+    /// BCAST or MCAST, by its destination; ERRQUEUE: it stands for an ICMP error (E-84).
     pub fn flags(&self) -> ControlFlags {
         self.0.flags
+    }
+
+    /// What the socket's options asked to see of it (E-83).
+    pub fn control(&self) -> &ControlData {
+        &self.0.control
     }
 }
 
@@ -152,6 +158,11 @@ impl Datagrams {
     /// Bytes and sender of each.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], SocketAddr)> {
         self.list.iter().map(|d| (d.buffer.bytes(), d.source))
+    }
+
+    /// What the socket's options asked to see of each, in the same order (E-83).
+    pub fn control(&self) -> impl Iterator<Item = &ControlData> {
+        self.list.iter().map(|d| &d.control)
     }
 
     pub(crate) fn ticket(&self) -> u64 {

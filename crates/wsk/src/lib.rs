@@ -37,6 +37,7 @@
 #![forbid(unsafe_code)]
 
 mod basic;
+mod carrier;
 mod connection;
 mod datagram;
 mod error;
@@ -45,7 +46,10 @@ mod handle;
 mod indication;
 mod listen;
 mod machine;
+mod names;
+mod network;
 pub mod option;
+mod pending;
 mod processor;
 mod provider;
 mod registration;
@@ -54,6 +58,7 @@ mod socket;
 mod stream;
 
 pub use basic::BasicSocket;
+pub use carrier::TransportId;
 pub use connection::ConnectionSocket;
 pub use datagram::DatagramSocket;
 pub use error::Error;
@@ -62,6 +67,8 @@ pub use events::{
 };
 pub use indication::{Datagrams, Indication, ReceivedDatagram};
 pub use listen::ListenSocket;
+pub use names::{AddressInfo, Hints, NameInfo};
+pub use pending::Pending;
 pub use processor::{current_irql, hold_completions};
 pub use provider::{Builder, Counters, Provider};
 pub use registration::{Client, ClientDispatch, ProviderCharacteristics, Registration, WaitTimeout};
@@ -69,11 +76,16 @@ pub use request::{Canceller, FromCompletion, ReceivedFrom, Request, Transfer};
 pub use stream::StreamSocket;
 pub use wsk_abi::flags::{ControlFlags, DisconnectFlags, EventFlags, EventMask, ReceiveFlags, SendFlags};
 pub use wsk_abi::status::NtStatus;
+pub use wsk_core::control_data::{ControlData, ControlKinds, IcmpError};
 pub use wsk_core::effect::InspectId;
 pub use wsk_core::memory::{Buffer, BufferList, ClientMemory, Lease, Memory, Segments, SegmentsMut};
 pub use wsk_core::request::is_refusal;
-pub use wsk_core::transport::{Family, Protocol};
-pub use wsk_host::Choice;
+pub use wsk_core::tdi::TdiMap;
+pub use wsk_core::transport::{Family, Protocol, Service, ServiceKind};
+pub use wsk_host::{Choice, HostTransport};
+
+/// Who may share an address: security descriptors, and on whose behalf a socket binds (control.md 7).
+pub use wsk_core::security;
 
 /// The contract of transports, for those who bring their own.
 pub use wsk_core::transport;

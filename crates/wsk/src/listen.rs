@@ -4,14 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use wsk_core::effect::InspectId;
-use wsk_core::transport::TransportOption;
 
 use crate::connection::ConnectionSocket;
 use crate::error::Error;
 use crate::events::{ConnectionEvents, InspectAction};
 use crate::handle::{accept, address, bind, refuse, socket_handle};
 use crate::request::Request;
-use wsk_abi::status::NtStatus;
 
 socket_handle! {
     /// A listening socket (WSK_FLAG_LISTEN_SOCKET), or a stream socket in that role.
@@ -46,36 +44,6 @@ impl ListenSocket {
             Some(listener) => listener.inspect_complete(request, id, action, fx),
             None => refuse(request, fx),
         })
-    }
-
-    /// SO_CONDITIONAL_ACCEPT, before bind: connections are inspected first, and that can never be switched off again (E-31).
-    ///
-    /// # Errors
-    /// INVALID_DEVICE_STATE once bound.
-    pub fn set_conditional_accept(&self, on: bool) -> Result<(), Error> {
-        let set = self.socket.decide(None, |machine, _| machine.listener().map(|l| l.set_conditional(on))).0;
-        Ok(set.unwrap_or(Err(NtStatus::INVALID_DEVICE_STATE))?)
-    }
-
-    /// IPV6_V6ONLY, before bind; `false` makes it dual-mode (C-40).
-    ///
-    /// # Errors
-    /// INVALID_PARAMETER on an IPv4 socket, INVALID_DEVICE_STATE once bound.
-    pub fn set_v6_only(&self, on: bool) -> Result<(), Error> {
-        self.socket
-            .decide(None, |machine, _| {
-                machine.listener().map_or(Err(NtStatus::INVALID_DEVICE_STATE), |l| l.set_v6_only())
-            })
-            .0?;
-        Ok(self.socket.endpoint.set_option(TransportOption::V6Only(on))?)
-    }
-
-    /// SO_KEEPALIVE, inherited by accepted sockets.
-    ///
-    /// # Errors
-    /// The transport's.
-    pub fn set_keep_alive(&self, on: bool) -> Result<(), Error> {
-        Ok(self.socket.endpoint.set_option(TransportOption::KeepAlive(on))?)
     }
 
     /// WskGetLocalAddress.

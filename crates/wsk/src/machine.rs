@@ -8,9 +8,9 @@ use wsk_core::effect::{CallbackKind, Effects};
 use wsk_core::indication::Answer;
 use wsk_core::request::RequestId;
 use wsk_core::socket::basic::Basic;
-use wsk_core::socket::connection::Connection;
-use wsk_core::socket::datagram::DatagramSocket;
-use wsk_core::socket::listen::Listen;
+use wsk_core::socket::connection::{self, Connection};
+use wsk_core::socket::datagram::{self, DatagramSocket};
+use wsk_core::socket::listen::{self, Listen};
 use wsk_core::socket::stream::Stream;
 use wsk_core::transport::Event;
 
@@ -251,6 +251,34 @@ impl Machine {
         match self {
             Machine::Datagram(m) => Some(m),
             _ => None,
+        }
+    }
+
+    /// Whether it is not bound, and was never.
+    pub(crate) fn is_created(&mut self) -> bool {
+        match self {
+            Machine::Basic(_) => true,
+            Machine::Listen(m) => m.state() == listen::State::Created,
+            Machine::Datagram(m) => m.state() == datagram::State::Created,
+            _ => self.connection().is_some_and(|connection| connection.state() == connection::State::Created),
+        }
+    }
+
+    /// SO_CONDITIONAL_ACCEPT (E-31).
+    pub(crate) fn set_conditional(&mut self, on: bool) -> Result<(), NtStatus> {
+        match self {
+            Machine::Listen(m) => m.set_conditional(on),
+            Machine::Stream(m) => m.set_conditional(on),
+            _ => Err(NtStatus::INVALID_PARAMETER),
+        }
+    }
+
+    /// IPV6_V6ONLY (C-40, C-44).
+    pub(crate) fn set_v6_only(&mut self, on: bool) -> Result<(), NtStatus> {
+        match self {
+            Machine::Listen(m) => m.set_v6_only(),
+            Machine::Datagram(m) => m.set_v6_only(on),
+            _ => self.connection().map_or(Err(NtStatus::INVALID_PARAMETER), |connection| connection.set_v6_only(on)),
         }
     }
 

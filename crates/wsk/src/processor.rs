@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
@@ -15,6 +15,7 @@ use wsk_core::effect::Callback;
 use wsk_core::request::{Completion, RequestId};
 use wsk_core::transport::{Doorbell, Driver, Operation, Report, Token};
 
+use crate::carrier::Carrier;
 use crate::connection::ConnectionSocket;
 use crate::socket::{Completed, CompletionCallback, Place, Socket};
 
@@ -36,6 +37,7 @@ pub(crate) enum Mail {
 
 /// The part of a processor that other threads use.
 pub(crate) struct Processor {
+    carrier: Weak<Carrier>,
     inbox: Mutex<Inbox>,
     sleeping: AtomicBool,
     doorbell: OnceLock<Arc<dyn Doorbell>>,
@@ -157,8 +159,9 @@ pub(crate) fn enter_client<R>(irql: u8, code: impl FnOnce() -> R) -> Option<R> {
 }
 
 impl Processor {
-    pub(crate) fn new(index: usize, at_dispatch: bool) -> Self {
+    pub(crate) fn new(index: usize, at_dispatch: bool, carrier: Weak<Carrier>) -> Self {
         Self {
+            carrier,
             inbox: Mutex::default(),
             sleeping: AtomicBool::new(false),
             doorbell: OnceLock::new(),
@@ -167,6 +170,11 @@ impl Processor {
             at_dispatch,
             tally: Tally::default(),
         }
+    }
+
+    /// The transport it belongs to.
+    pub(crate) fn carrier(&self) -> Option<Arc<Carrier>> {
+        self.carrier.upgrade()
     }
 
     /// The level at which callbacks are delivered.

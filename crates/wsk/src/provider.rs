@@ -1,15 +1,18 @@
-//! The provider: the WSK subsystem of this process, with its transport and its processors.
+//! The provider: the WSK subsystem of this process, with the transports attached to it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak, mpsc};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
-use rustix::thread::Pid as Tid;
-use wsk_core::transport::Transport;
+use parking_lot::{Mutex, RwLock};
+use wsk_abi::status::NtStatus;
+use wsk_core::sharing::BindTable;
+use wsk_core::transport::{Family, Service, ServiceKind, Transport};
 use wsk_host::{Choice, HostTransport};
 
-use crate::processor::{Mail, Processor, Pump};
+use crate::carrier::{Carrier, TransportId};
+use crate::error::Error;
+use crate::network::Network;
+use crate::processor::Processor;
 use crate::registration::ClientShared;
 use crate::socket::Socket;
 
@@ -17,15 +20,19 @@ use crate::socket::Socket;
 /// every request completes.
 pub struct Provider {
     pub(crate) shared: Arc<ProviderShared>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 pub(crate) struct ProviderShared {
-    pub(crate) transport: Arc<dyn Transport>,
-    processors: Vec<Arc<Processor>>,
-    /// The processors' threads, as the host numbers them.
-    threads: Mutex<Vec<Tid>>,
-    next: AtomicUsize,
+    /// In the order in which they were attached; the first that serves a socket gets it.
+    carriers: RwLock<Vec<Arc<Carrier>>>,
+    next_transport: AtomicU64,
+    /// Processors that each transport gets, and the level they call at.
+    processors: usize,
+    at_dispatch: bool,
+    /// The addresses that sockets have (control.md 7).
+    pub(crate) binds: Mutex<BindTable>,
+    /// Changes of the machine's network.
+    pub(crate) network: Network,
     available: AtomicBool,
     clients: Mutex<Vec<Weak<ClientShared>>>,
     starved: Mutex<Vec<Weak<Socket>>>,
@@ -35,6 +42,7 @@ pub(crate) struct ProviderShared {
 /// How a [`Provider`] is to be set up.
 pub struct Builder {
     transport: Option<Arc<dyn Transport>>,
+    bare: bool,
     choice: Option<Choice>,
     processors: usize,
     available: bool,
@@ -51,6 +59,12 @@ impl Builder {
     /// Another transport instead of Linux's TCP/IP.
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
+        self
+    }
+
+    /// No transport to begin with: [`Provider::attach_transport`] adds some.
+    pub fn without_transport(mut self) -> Self {
+        self.bare = true;
         self
     }
 
@@ -77,69 +91,37 @@ impl Builder {
     /// # Errors
     /// The transport's, or the host's when no thread can be started.
     pub fn start(self) -> std::io::Result<Provider> {
-        let transport = match (self.transport, self.choice) {
-            (Some(transport), _) => transport,
-            (None, Some(choice)) => Arc::new(HostTransport::new(choice).map_err(std::io::Error::other)?),
-            (None, None) => Arc::new(HostTransport::from_env().map_err(std::io::Error::other)?),
+        let transport: Option<Arc<dyn Transport>> = match (self.transport, self.choice) {
+            _ if self.bare => None,
+            (Some(transport), _) => Some(transport),
+            (None, Some(choice)) => Some(Arc::new(HostTransport::new(choice).map_err(std::io::Error::other)?)),
+            (None, None) => Some(Arc::new(HostTransport::from_env().map_err(std::io::Error::other)?)),
         };
-        let processors: Vec<_> =
-            (0..self.processors).map(|index| Arc::new(Processor::new(index, self.at_dispatch))).collect();
-        let mut provider = Provider {
+        let provider = Provider {
             shared: Arc::new(ProviderShared {
-                transport,
-                processors,
-                threads: Mutex::default(),
-                next: AtomicUsize::new(0),
+                carriers: RwLock::default(),
+                next_transport: AtomicU64::new(0),
+                processors: self.processors,
+                at_dispatch: self.at_dispatch,
+                binds: Mutex::default(),
+                network: Network::default(),
                 available: AtomicBool::new(self.available),
                 clients: Mutex::default(),
                 starved: Mutex::default(),
                 has_starved: AtomicBool::new(false),
             }),
-            threads: Vec::new(),
         };
-        for index in 0..self.processors {
-            let (thread, tid) = start_processor(&provider.shared, index)?;
-            provider.shared.threads.lock().push(tid);
-            provider.threads.push(thread);
+        if let Some(transport) = transport {
+            provider.attach_transport(transport)?;
         }
         Ok(provider)
     }
 }
 
-/// Starts a processor's thread and waits until its driver is open.
-fn start_processor(shared: &Arc<ProviderShared>, index: usize) -> std::io::Result<(JoinHandle<()>, Tid)> {
-    let (opened, result) = mpsc::channel();
-    let transport = shared.transport.clone();
-    let processor = shared.processors[index].clone();
-    let thread =
-        std::thread::Builder::new().name(format!("wsk-{index}")).spawn(move || match transport.open_driver(index) {
-            Ok(driver) => {
-                let pump = Pump::new(processor, driver);
-                let _ = opened.send(Ok(rustix::thread::gettid()));
-                pump.run();
-            }
-            Err(error) => {
-                let _ = opened.send(Err(error));
-            }
-        })?;
-    match result.recv() {
-        Ok(Ok(tid)) => Ok((thread, tid)),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(std::io::Error::other("a processor's thread ended before its driver was open")),
-    }
-}
-
-/// CPU time of a thread of this process. The scheduler brings it up to date at its tick, so it lags by milliseconds.
-fn cpu_nanos(tid: Tid) -> u64 {
-    let path = format!("/proc/self/task/{}/schedstat", tid.as_raw_nonzero());
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_ascii_whitespace().next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
-}
-
 impl Provider {
     /// The default set-up: Linux's TCP/IP by io_uring or else epoll, one processor.
     pub fn builder() -> Builder {
-        Builder { transport: None, choice: None, processors: 1, available: true, at_dispatch: true }
+        Builder { transport: None, bare: false, choice: None, processors: 1, available: true, at_dispatch: true }
     }
 
     /// Starts a provider with the default set-up.
@@ -150,14 +132,50 @@ impl Provider {
         Self::builder().start()
     }
 
-    /// The name of the transport driver in use: `uring`, `epoll`, ...
+    /// Attaches a further transport, with as many processors as the first; clients see it in their list of transports
+    /// (C-7). Of several that serve a kind of socket, the one attached first gets it.
+    ///
+    /// # Errors
+    /// The transport's, or the host's when no thread can be started.
+    pub fn attach_transport(&self, transport: Arc<dyn Transport>) -> std::io::Result<TransportId> {
+        let shared = &self.shared;
+        let id = TransportId(shared.next_transport.fetch_add(1, Ordering::Relaxed));
+        let carrier = Carrier::start(id, transport, shared.processors, shared.at_dispatch)?;
+        shared.carriers.write().push(carrier);
+        shared.transports_changed();
+        Ok(id)
+    }
+
+    /// Detaches a transport: its sockets are no longer functional and say so (F-81), nothing else is touched. Returns when
+    /// nothing of it runs any more; inside a callback of one of its sockets, soon before that.
+    ///
+    /// # Errors
+    /// NOT_FOUND: it is not attached.
+    pub fn detach_transport(&self, id: TransportId) -> Result<(), Error> {
+        let carrier = {
+            let mut carriers = self.shared.carriers.write();
+            let at = carriers.iter().position(|carrier| carrier.id == id).ok_or(NtStatus::NOT_FOUND)?;
+            carriers.remove(at)
+        };
+        self.shared.transports_changed();
+        carrier.stop();
+        Ok(())
+    }
+
+    /// The transports that are attached, in order, with the kinds of sockets that each serves.
+    pub fn transports(&self) -> Vec<(TransportId, &'static str, Vec<Service>)> {
+        let carriers = self.shared.carriers.read();
+        carriers.iter().map(|carrier| (carrier.id, carrier.transport.name(), carrier.services.clone())).collect()
+    }
+
+    /// The name of the first transport: `uring`, `epoll`, ...; empty if none is attached.
     pub fn transport_name(&self) -> &'static str {
-        self.shared.transport.name()
+        self.shared.carriers.read().first().map_or("", |carrier| carrier.transport.name())
     }
 
     /// Why that one, in a line; may be empty.
     pub fn transport_reason(&self) -> String {
-        self.shared.transport.reason()
+        self.shared.carriers.read().first().map_or_else(String::new, |carrier| carrier.transport.reason())
     }
 
     /// Makes the provider available or not: captures wait for it (F-15, F-19). Sockets are not touched.
@@ -172,16 +190,18 @@ impl Provider {
 
     /// What the provider has done so far.
     pub fn counters(&self) -> Counters {
-        let transport = self.shared.transport.counters();
-        let mut counters = Counters {
-            system_calls: transport.system_calls,
-            bytes_copied: transport.bytes_copied,
-            buffers_lent: transport.buffers_lent,
-            buffer_memory: transport.buffer_memory,
-            cpu_nanos: self.shared.threads.lock().iter().map(|tid| cpu_nanos(*tid)).sum(),
-            ..Counters::default()
-        };
-        for processor in &self.shared.processors {
+        let mut counters = Counters::default();
+        let carriers = self.shared.carriers();
+        for carrier in &carriers {
+            let transport = carrier.transport.counters();
+            counters.system_calls += transport.system_calls;
+            counters.bytes_copied += transport.bytes_copied;
+            counters.buffers_lent += transport.buffers_lent;
+            counters.buffer_memory += transport.buffer_memory;
+            counters.datagrams_dropped_by_host += transport.datagrams_dropped_by_host;
+            counters.cpu_nanos += carrier.cpu_nanos();
+        }
+        for processor in carriers.iter().flat_map(|carrier| &carrier.processors) {
             counters.bytes_copied += processor.tally.copied.load(Ordering::Relaxed);
             counters.callbacks += processor.tally.callbacks.load(Ordering::Relaxed);
             counters.completions += processor.tally.completions.load(Ordering::Relaxed);
@@ -195,22 +215,14 @@ impl Provider {
     /// Fails the transport under every socket, as if it had been unloaded: each signals it by a callback without data
     /// (F-81). A hook for tests of clients.
     pub fn break_sockets(&self) {
-        for processor in &self.shared.processors {
-            processor.all().iter().for_each(Socket::break_down);
-        }
+        self.shared.sockets().iter().for_each(Socket::break_down);
     }
 }
 
 impl Drop for Provider {
     fn drop(&mut self) {
-        for processor in &self.shared.processors {
-            let _ = processor.post(Mail::Stop);
-        }
-        for thread in self.threads.drain(..) {
-            // A provider dropped by a callback cannot wait for the thread it runs on.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
+        for carrier in self.shared.carriers() {
+            carrier.stop();
         }
     }
 }
@@ -240,6 +252,8 @@ pub struct Counters {
     pub buffers_lent: u64,
     /// Bytes set aside for receive buffers now.
     pub buffer_memory: u64,
+    /// Datagrams that the host dropped before the subsystem could have them, as far as it tells.
+    pub datagrams_dropped_by_host: u64,
     /// CPU time of the processors' threads, in nanoseconds; 0 where the host does not tell.
     pub cpu_nanos: u64,
 }
@@ -255,19 +269,43 @@ impl ProviderShared {
         clients.push(Arc::downgrade(client));
     }
 
-    /// The home of a new socket: processors take turns.
-    pub(crate) fn next_home(&self) -> Arc<Processor> {
-        let next = self.next.fetch_add(1, Ordering::Relaxed);
-        self.processors[next % self.processors.len()].clone()
+    fn carriers(&self) -> Vec<Arc<Carrier>> {
+        self.carriers.read().clone()
     }
 
-    /// The home of a connection accepted by a listener on `home`.
+    /// The transport that serves a kind of socket.
+    pub(crate) fn carrier(&self, kind: ServiceKind, family: Family) -> Option<Arc<Carrier>> {
+        let wanted = Service { kind, family };
+        self.carriers.read().iter().find(|carrier| carrier.services.contains(&wanted)).cloned()
+    }
+
+    /// Every kind of socket that can be made now (C-1).
+    pub(crate) fn services(&self) -> Vec<Service> {
+        let mut all = Vec::new();
+        for service in self.carriers.read().iter().flat_map(|carrier| &carrier.services) {
+            if !all.contains(service) {
+                all.push(*service);
+            }
+        }
+        all
+    }
+
+    /// The list of transports is another one: every client that asked is told (C-3).
+    fn transports_changed(&self) {
+        let clients: Vec<_> = self.clients.lock().iter().filter_map(Weak::upgrade).collect();
+        clients.iter().for_each(|client| client.transports_changed());
+    }
+
+    /// The home of a connection accepted by a listener on `home`: a processor of the same transport.
     pub(crate) fn home_of_accepted(&self, home: &Arc<Processor>) -> Arc<Processor> {
-        if self.processors.len() == 1 { home.clone() } else { self.next_home() }
+        match home.carrier() {
+            Some(carrier) if carrier.processors.len() > 1 => carrier.next_home(),
+            _ => home.clone(),
+        }
     }
 
     pub(crate) fn sockets(&self) -> Vec<Arc<Socket>> {
-        self.processors.iter().flat_map(|p| p.all()).collect()
+        self.carriers().iter().flat_map(|carrier| &carrier.processors).flat_map(|p| p.all()).collect()
     }
 
     /// A listener has no descriptor left to accept with.

@@ -8,9 +8,11 @@ use parking_lot::{Condvar, Mutex};
 use wsk_abi::flags::EventMask;
 use wsk_abi::status::NtStatus;
 use wsk_core::client::{Capture, Registration as Machine};
+use wsk_core::security::{DescriptorCache, SecurityDescriptor};
 use wsk_core::socket::connection::Events;
 use wsk_core::socket::{basic, connection, datagram, listen, stream};
-use wsk_core::transport::{Family, Protocol};
+use wsk_core::tdi::{Selection, TdiMap};
+use wsk_core::transport::{Family, Protocol, Service, ServiceKind};
 
 use crate::basic::BasicSocket;
 use crate::connection::ConnectionSocket;
@@ -19,6 +21,8 @@ use crate::error::Error;
 use crate::events::{ConnectionEvents, DatagramEvents, ListenEvents};
 use crate::listen::ListenSocket;
 use crate::machine::Machine as SocketMachine;
+use crate::names::{self, AddressInfo, Hints, NameInfo};
+use crate::pending::{Completer, Pending, ended, pending};
 use crate::processor::in_client_code;
 use crate::provider::{Provider, ProviderShared};
 use crate::request::Request;
@@ -67,6 +71,10 @@ pub(crate) struct ClientShared {
     pub(crate) provider: Arc<ProviderShared>,
     machine: Mutex<Machine>,
     changed: Condvar,
+    /// WSK_TRANSPORT_LIST_CHANGE.
+    list_changes: Mutex<Vec<Completer<()>>>,
+    /// WSK_CACHE_SD.
+    descriptors: Mutex<DescriptorCache>,
 }
 
 impl Registration {
@@ -76,6 +84,8 @@ impl Registration {
             provider: provider.shared.clone(),
             machine: Mutex::new(Machine::new(dispatch.version)),
             changed: Condvar::new(),
+            list_changes: Mutex::default(),
+            descriptors: Mutex::default(),
         });
         provider.shared.enter_client(&shared);
         Self { shared }
@@ -127,12 +137,17 @@ impl Registration {
         let mut machine = self.shared.machine.lock();
         machine.deregister();
         self.shared.changed.notify_all();
+        drop(machine);
+        self.shared.end_list_changes(Err(NtStatus::CANCELLED)); // F-22
+        let mut machine = self.shared.machine.lock();
         while !machine.is_idle() {
             if in_client_code() {
                 return Err(NtStatus::POSSIBLE_DEADLOCK.into());
             }
             self.shared.changed.wait(&mut machine);
         }
+        drop(machine);
+        *self.shared.descriptors.lock() = DescriptorCache::default(); // F-24
         Ok(())
     }
 
@@ -177,6 +192,16 @@ impl ClientShared {
         self.machine.lock().static_events()
     }
 
+    /// The list of transports is another one (C-3).
+    pub(crate) fn transports_changed(&self) {
+        self.end_list_changes(Ok(()));
+    }
+
+    fn end_list_changes(&self, result: Result<(), NtStatus>) {
+        let waiting = std::mem::take(&mut *self.list_changes.lock());
+        waiting.iter().for_each(|completer| completer.end(result));
+    }
+
     fn close_all(self: &Arc<Self>) {
         for socket in self.provider.sockets() {
             if Arc::ptr_eq(&socket.client, self) {
@@ -199,6 +224,74 @@ impl Client {
     /// INVALID_PARAMETER: DISABLE or an unknown bit. INVALID_DEVICE_STATE: the client has had a socket.
     pub fn set_static_event_callbacks(&self, mask: EventMask) -> Result<(), Error> {
         Ok(self.shared.machine.lock().set_static_events(mask)?)
+    }
+
+    /// WSK_TRANSPORT_LIST_QUERY: the kinds of sockets that can be made now (C-1).
+    pub fn transports(&self) -> Vec<Service> {
+        self.shared.provider.services()
+    }
+
+    /// WSK_TRANSPORT_LIST_CHANGE: completes when that list changes; ask for the list after this, to miss nothing (C-3).
+    /// CANCELLED when the client is deregistered.
+    pub fn transports_change(&self) -> Pending<()> {
+        let (request, completer) = pending();
+        let mut waiting = self.shared.list_changes.lock();
+        if self.shared.machine.lock().is_deregistering() {
+            return ended(Err(NtStatus::CANCELLED)); // F-22
+        }
+        waiting.retain(|completer| !completer.is_over());
+        waiting.push(completer);
+        request
+    }
+
+    /// WSK_CACHE_SD, for C clients: the address of a self-relative copy that stays until it is released; equal ones are one, with
+    /// a count (C-6).
+    pub fn cache_security(&self, descriptor: SecurityDescriptor) -> usize {
+        self.shared.descriptors.lock().cache(descriptor)
+    }
+
+    /// WSK_RELEASE_SD, by the address of the copy.
+    ///
+    /// # Errors
+    /// INVALID_PARAMETER: it is not cached.
+    pub fn release_security(&self, address: usize) -> Result<(), Error> {
+        Ok(self.shared.descriptors.lock().release(address)?)
+    }
+
+    /// The cached copy at an address.
+    pub fn cached_security(&self, address: usize) -> Option<Arc<SecurityDescriptor>> {
+        self.shared.descriptors.lock().find(address)
+    }
+
+    /// WSK_TDI_DEVICENAME_MAPPING: the devices that serve what no native transport does (C-4).
+    ///
+    /// # Errors
+    /// INVALID_DEVICE_STATE: the client has had a socket.
+    pub fn set_tdi_mapping(&self, mapping: Vec<TdiMap>) -> Result<(), Error> {
+        Ok(self.shared.machine.lock().set_tdi_mapping(mapping)?)
+    }
+
+    /// WSK_TDI_BEHAVIOR: whether sockets pass by TDI filters (C-60).
+    ///
+    /// # Errors
+    /// As [`Client::set_tdi_mapping`].
+    pub fn set_tdi_bypass(&self, bypass: bool) -> Result<(), Error> {
+        Ok(self.shared.machine.lock().set_tdi_bypass(bypass)?)
+    }
+
+    /// WskGetAddressInfo: the addresses of a node, a service's port with each. One of the two names may be missing. By the
+    /// system's resolver: hosts and services files, then the network.
+    ///
+    /// Fails with NOT_FOUND (F-223), INVALID_PARAMETER (no name, or hints that make no sense).
+    pub fn address_info(&self, node: Option<&str>, service: Option<&str>, hints: Hints) -> Pending<AddressInfo> {
+        names::address_info(node.map(str::to_owned), service.map(str::to_owned), hints)
+    }
+
+    /// WskGetNameInfo: the names of an address and its port; flags NI_... in Windows' numbers (F-232).
+    ///
+    /// Fails with NO_MATCH.
+    pub fn name_info(&self, address: SocketAddr, flags: u32) -> Pending<NameInfo> {
+        names::name_info(address, flags)
     }
 
     /// Closes every socket of this client, without waiting.
@@ -235,11 +328,34 @@ impl Client {
         family: Family,
         events: Option<Arc<dyn DatagramEvents>>,
     ) -> Result<DatagramSocket, Error> {
+        self.new_datagram(family, Protocol::Udp, events)
+    }
+
+    fn new_datagram(
+        &self,
+        family: Family,
+        protocol: Protocol,
+        events: Option<Arc<dyn DatagramEvents>>,
+    ) -> Result<DatagramSocket, Error> {
         let available = if events.is_some() { EventMask::RECEIVE_FROM } else { EventMask::empty() };
         let machine = datagram::DatagramSocket::new(family, self.events(available), false);
         let sink = events.map_or(Sink::None, Sink::Datagram);
-        let socket = self.socket(family, Protocol::Udp, SocketMachine::Datagram(Box::new(machine)), sink)?;
+        let socket = self.socket(family, protocol, SocketMachine::Datagram(Box::new(machine)), sink)?;
         Ok(DatagramSocket::owning(socket))
+    }
+
+    /// A raw socket: a datagram socket of SOCK_RAW, for one protocol of IP. Addresses have port 0. What is received of IPv4
+    /// has its header in front.
+    ///
+    /// # Errors
+    /// NOT_SUPPORTED: no transport serves raw sockets here; ACCESS_DENIED: the process may not.
+    pub fn raw_socket(
+        &self,
+        family: Family,
+        protocol: u8,
+        events: Option<Arc<dyn DatagramEvents>>,
+    ) -> Result<DatagramSocket, Error> {
+        self.new_datagram(family, Protocol::Raw(protocol), events)
     }
 
     /// A connection socket, to be bound and connected.
@@ -273,6 +389,17 @@ impl Client {
         remote: SocketAddr,
         events: Option<Arc<dyn ConnectionEvents>>,
     ) -> Request<ConnectionSocket> {
+        self.socket_connect_with(local, remote, events, None)
+    }
+
+    /// The same, with a security descriptor that says who may share the local address.
+    pub fn socket_connect_with(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        events: Option<Arc<dyn ConnectionEvents>>,
+        security: Option<Arc<SecurityDescriptor>>,
+    ) -> Request<ConnectionSocket> {
         if local.is_ipv4() != remote.is_ipv4() {
             return Request::failed(NtStatus::INVALID_PARAMETER);
         }
@@ -280,6 +407,9 @@ impl Client {
             Ok(socket) => socket,
             Err(status) => return Request::failed(status),
         };
+        if security.is_some() {
+            socket.keep(|kept| kept.security = security);
+        }
         let mut bound: Request<()> = socket.request(|machine, id, fx| {
             if let Some(connection) = machine.connection() {
                 connection.bind(id, local, fx);
@@ -322,9 +452,14 @@ impl Client {
         machine: SocketMachine,
         sink: Sink,
     ) -> Result<Arc<Socket>, NtStatus> {
-        let provider = &self.shared.provider;
-        let endpoint = provider.transport.create(family, protocol)?;
-        Socket::create(provider.next_home(), self.shared.clone(), endpoint, machine, sink)
+        let carrier = self.shared.provider.carrier(ServiceKind::of(protocol), family);
+        let selection = self.shared.machine.lock().select(family, protocol, carrier.is_some());
+        let (Selection::Native, Some(carrier)) = (selection, carrier) else {
+            return Err(NtStatus::NOT_SUPPORTED); // C-7, C-60: no TDI device is there to map to
+        };
+        let endpoint = carrier.transport.create(family, protocol)?;
+        let kind = (family, protocol);
+        Socket::create(carrier.next_home(), self.shared.clone(), endpoint, kind, machine, sink)
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use wsk_abi::flags::ControlFlags;
 use wsk_abi::status::NtStatus;
+use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
 use wsk_core::request::{Outcome, RequestId};
 
@@ -326,6 +327,7 @@ pub struct ReceivedFrom {
     transfer: Transfer,
     source: SocketAddr,
     flags: ControlFlags,
+    control: ControlData,
 }
 
 impl ReceivedFrom {
@@ -354,6 +356,11 @@ impl ReceivedFrom {
         self.flags
     }
 
+    /// What the socket's options asked to see of it.
+    pub fn control(&self) -> &ControlData {
+        &self.control
+    }
+
     /// The vector that was given.
     pub fn into_buffer(self) -> Vec<u8> {
         self.transfer.into_buffer()
@@ -372,6 +379,7 @@ impl FromCompletion for ReceivedFrom {
             transfer: Transfer { len: completed.information, memory: completed.memory },
             source: info.source,
             flags: info.flags,
+            control: info.control,
         }
     }
 }

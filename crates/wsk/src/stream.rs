@@ -3,9 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use wsk_abi::status::NtStatus;
-use wsk_core::transport::TransportOption;
-
 use crate::connection::ConnectionSocket;
 use crate::error::Error;
 use crate::events::ConnectionEvents;
@@ -56,25 +53,6 @@ impl StreamSocket {
     /// The functions of a listener; they fail with INVALID_DEVICE_STATE unless it is one.
     pub fn as_listener<R>(&self, call: impl FnOnce(&ListenSocket) -> R) -> R {
         call(&ListenSocket::borrowed(self.socket.clone()))
-    }
-
-    /// SO_CONDITIONAL_ACCEPT, before bind. A Pend is a Reject here: there is no WskInspectComplete (F-142).
-    ///
-    /// # Errors
-    /// INVALID_DEVICE_STATE once bound.
-    pub fn set_conditional_accept(&self, on: bool) -> Result<(), Error> {
-        let set = self.socket.decide(None, |machine, _| machine.stream().map(|s| s.set_conditional(on))).0;
-        Ok(set.unwrap_or(Err(NtStatus::INVALID_DEVICE_STATE))?)
-    }
-
-    /// IPV6_V6ONLY, before bind; `false` makes it dual-mode (C-40).
-    ///
-    /// # Errors
-    /// INVALID_PARAMETER on an IPv4 socket, INVALID_DEVICE_STATE once bound.
-    pub fn set_v6_only(&self, on: bool) -> Result<(), Error> {
-        let set = self.socket.decide(None, |machine, _| machine.connection().map(|c| c.set_v6_only(on))).0;
-        set.unwrap_or(Err(NtStatus::INVALID_DEVICE_STATE))?;
-        Ok(self.socket.endpoint.set_option(TransportOption::V6Only(on))?)
     }
 
     /// WskGetLocalAddress.

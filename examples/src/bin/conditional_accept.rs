@@ -50,7 +50,7 @@ fn main() -> Result<()> {
     let address = address()?;
     let (pended, decisions) = mpsc::channel();
     let listener = client.listen_socket(Family::of(&address), Some(Arc::new(Door { pended })))?;
-    listener.set_conditional_accept(true)?; // before bind; it cannot be switched off again
+    listener.set(wsk::option::ConditionalAccept(true))?; // before bind; it cannot be switched off again
     listener.bind(address).wait()?;
     listener.enable(EventMask::ACCEPT)?;
     println!("listening on {}", listener.local_address()?);

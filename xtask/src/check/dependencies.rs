@@ -24,6 +24,9 @@ const ALLOWED: [(&str, Option<&[&str]>); 13] = [
     ("xtask", Some(&[])),
 ];
 
+/// Directories with a workspace of their own, whose dependencies are not the product's.
+const OWN: [&str; 2] = ["bench", "fuzz"];
+
 /// The workspace as cargo describes it.
 pub(super) fn metadata(root: &Path) -> Result<Value, String> {
     let output = cargo(root)
@@ -47,8 +50,9 @@ pub(super) fn check(metadata: &Value) -> Findings {
     for package in packages {
         let name = package["name"].as_str().unwrap_or_default();
         let manifest = package["manifest_path"].as_str().unwrap_or_default();
-        if Path::new(manifest).strip_prefix(root).is_ok_and(|path| path.starts_with("bench")) {
-            findings.push(format!("{name}: the benchmarks are a workspace of their own; keep `exclude = [\"bench\"]`"));
+        let path = Path::new(manifest).strip_prefix(root).unwrap_or(Path::new(manifest));
+        if let Some(own) = OWN.iter().find(|own| path.starts_with(own)) {
+            findings.push(format!("{name}: {own}/ is a workspace of its own; keep it in `exclude` of Cargo.toml"));
             continue;
         }
         let Some((_, allowed)) = ALLOWED.iter().find(|(known, _)| *known == name) else {
@@ -107,9 +111,11 @@ mod tests {
     fn strangers_are_found() {
         let found = check(&workspace(json!([package("wsk-misc", &[])])));
         assert!(found[0].contains("unknown crate"), "{found:?}");
-        let bench = json!({ "name": "bench", "manifest_path": "/r/bench/Cargo.toml", "dependencies": [] });
-        let found = check(&workspace(json!([bench])));
-        assert!(found[0].contains("workspace of their own"), "{found:?}");
+        for own in OWN {
+            let inside = json!({ "name": own, "manifest_path": format!("/r/{own}/Cargo.toml"), "dependencies": [] });
+            let found = check(&workspace(json!([inside])));
+            assert!(found[0].contains("workspace of its own"), "{found:?}");
+        }
         assert_eq!(check(&json!({})).len(), 1, "an empty answer is no success");
     }
 }

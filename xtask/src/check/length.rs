@@ -1,6 +1,6 @@
 //! Long files want a second look. A note, not a failure.
 
-use super::File;
+use crate::project::File;
 
 const LONG: usize = 500;
 

@@ -1,6 +1,7 @@
 //! No file names a directory of one machine, be it text or compiled.
 
-use super::{File, Findings};
+use super::Findings;
+use crate::project::File;
 
 /// In parts, so that this file does not find itself.
 const FORBIDDEN: [&str; 4] =

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::source::{self, Line};
-use super::{File, Findings};
+use super::Findings;
+use crate::project::File;
+use crate::source::{self, Line};
 
 const FORBIDDEN_IN: [&str; 5] = ["wsk-abi", "wsk-core", "wsk", "wsk-sim", "wsk-cli"];
 

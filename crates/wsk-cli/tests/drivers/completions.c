@@ -59,7 +59,7 @@ static NTSTATUS NTAPI SecondClosed(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID 
     return Ran();
 }
 
-/* On a thread that is inside a completion routine: the send could finish at once, the close on another thread. */
+/* On a thread that is inside a completion routine (F-69): the send could finish at once, the close on another thread. */
 static NTSTATUS NTAPI FirstSent(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
 {
     (void)DeviceObject;

@@ -43,6 +43,7 @@ static PIRP Start(CALL *C)
     return C->Irp;
 }
 
+/* One completion, with the status that was returned (F-41, F-45, F-48); a thread may wait for it (M-3). */
 static NTSTATUS FinishAt(CALL *C, NTSTATUS Returned, int Line)
 {
     if (Returned != STATUS_PENDING) /* invariant B */
@@ -74,6 +75,7 @@ static WSK_PROVIDER_NPI Npi;
 #define CONNECTION(Socket) ((const WSK_PROVIDER_CONNECTION_DISPATCH *)(Socket)->Dispatch)
 #define STREAM(Socket)     ((const WSK_PROVIDER_STREAM_DISPATCH *)(Socket)->Dispatch)
 
+/* F-54, F-85 */
 static PWSK_SOCKET Create(ADDRESS_FAMILY Family, USHORT Type, ULONG Protocol, ULONG Category, PVOID Context, const void *Dispatch)
 {
     NTSTATUS status =
@@ -83,6 +85,7 @@ static PWSK_SOCKET Create(ADDRESS_FAMILY Family, USHORT Type, ULONG Protocol, UL
     return status == STATUS_SUCCESS ? (PWSK_SOCKET)INFORMATION : NULL;
 }
 
+/* F-58 */
 static void Close(PWSK_SOCKET Socket)
 {
     CHECK(RUN(BASIC(Socket)->WskCloseSocket, Socket) == STATUS_SUCCESS);
@@ -174,7 +177,7 @@ static ULONG DisconnectFlags;
 static NTSTATUS WSKAPI ReceiveEvent(
     PVOID SocketContext, ULONG Flags, PWSK_DATA_INDICATION DataIndication, SIZE_T BytesIndicated, SIZE_T *BytesAccepted)
 {
-    CHECK(SocketContext == &Cookie);
+    CHECK(SocketContext == &Cookie); /* E-1 */
     CHECK(*BytesAccepted == BytesIndicated); /* E-72 */
     CHECK(!!(Flags & WSK_FLAG_AT_DISPATCH_LEVEL) == (KeGetCurrentIrql() == DISPATCH_LEVEL));
     if (DataIndication == NULL)
@@ -272,7 +275,8 @@ static void TestProvider(void)
     SIZE_T length = 0;
     SOCKADDR_IN address = {AF_INET};
 
-    CHECK(Npi.Dispatch->Version >= MAKE_WSK_VERSION(1, 0));
+    CHECK(Npi.Dispatch->Version >= MAKE_WSK_VERSION(1, 0)); /* F-20 */
+    /* F-100 */
     CHECK(
         Npi.Dispatch->WskControlClient(Npi.Client, WSK_TRANSPORT_LIST_QUERY, 0, NULL, 0, NULL, &length, NULL) ==
         STATUS_BUFFER_OVERFLOW);
@@ -292,7 +296,7 @@ static void TestProvider(void)
     CHECK(
         RUN(Npi.Dispatch->WskGetAddressInfo, Npi.Client, &node, &service, NS_ALL, NULL, NULL, &found, NULL, NULL) ==
         STATUS_SUCCESS);
-    CHECK(INFORMATION == 0 && found != NULL);
+    CHECK(INFORMATION == 0 && found != NULL); /* F-59, F-222 */
     if (found != NULL) {
         CHECK(found->ai_family == AF_INET && found->ai_addrlen == sizeof(SOCKADDR_IN));
         CHECK(((PSOCKADDR_IN)found->ai_addr)->sin_port == 0x3930); /* 12345 in network order */
@@ -305,7 +309,7 @@ static void TestProvider(void)
             NULL) == STATUS_SUCCESS);
     CHECK(name.Length == node.Length && RtlCompareMemory(text, node.Buffer, node.Length) == node.Length);
 
-    /* No IRP: nothing is touched. No client: the IRP is completed all the same. */
+    /* No IRP: nothing is touched (F-50). No client: the IRP is completed all the same (F-53). */
     CHECK(
         Npi.Dispatch->WskSocket(
             Npi.Client, Family, SOCK_STREAM, IPPROTO_TCP, WSK_FLAG_BASIC_SOCKET, NULL, NULL, NULL, NULL, NULL, NULL) ==
@@ -335,6 +339,7 @@ static ADDRESS Bind(PWSK_SOCKET Socket, PFN_WSK_BIND WskBind, PFN_WSK_GET_LOCAL_
 {
     ADDRESS address = Loopback();
 
+    /* F-51 */
     CHECK(WskGetLocalAddress(Socket, &address.Any, Start(&Other)) == STATUS_INVALID_DEVICE_STATE);
     CHECK(FINISH(&Other, STATUS_INVALID_DEVICE_STATE) == STATUS_INVALID_DEVICE_STATE);
     CHECK(RUN(WskBind, Socket, &address.Any, 0) == STATUS_SUCCESS);
@@ -355,6 +360,7 @@ static PWSK_SOCKET ConnectTo(const ADDRESS *Address, const WSK_CLIENT_CONNECTION
 }
 
 /* Both ends of a connection: send, receive in all forms, disconnect. The functions come from one table or the other. */
+/* F-56, F-80, F-172 */
 #define TRANSFER(TABLE, Socket, Peer)                                                                                       \
     do {                                                                                                                    \
         WSK_BUF data = Data(1000), space = Space(ROOM), full = Space(1500);                                                 \
@@ -386,6 +392,7 @@ static PWSK_SOCKET ConnectTo(const ADDRESS *Address, const WSK_CLIENT_CONNECTION
     } while (0)
 
 /* The event callbacks of one end, by what the other does. It is disconnected gracefully at the end. */
+/* F-215 */
 #define INDICATIONS(TABLE, Socket, Peer)                                                                                    \
     do {                                                                                                                    \
         WSK_BUF data = Data(300), space = Space(ROOM);                                                                      \
@@ -583,7 +590,7 @@ static void TestDatagram(void)
     CHECK(RUN(DATAGRAM(two)->WskSendTo, two, &data, 0, NULL, 0, NULL) == STATUS_SUCCESS);
     Await(&ReceivedFrom);
     CHECK(KeptFrom->Buffer.Length == 400);
-    CHECK(((ADDRESS *)KeptFrom->RemoteAddress)->V4.sin_port == there.V4.sin_port);
+    CHECK(((ADDRESS *)KeptFrom->RemoteAddress)->V4.sin_port == there.V4.sin_port); /* E-82 */
     CHECK(DATAGRAM(one)->WskRelease(one, KeptFrom) == STATUS_SUCCESS);
     Close(one);
     Close(two);
@@ -594,6 +601,7 @@ static void TestDatagram(void)
 static const WSK_CLIENT_DISPATCH Client = {MAKE_WSK_VERSION(1, 0), 0, NULL}; /* no client events are defined (E-105) */
 static const WSK_CLIENT_DISPATCH Future = {MAKE_WSK_VERSION(2, 0), 0, NULL};
 
+/* The block holds anything before it is registered (F-12). */
 static void TestVersions(void)
 {
     WSK_CLIENT_NPI npi = {NULL, &Future};
@@ -632,7 +640,7 @@ static NTSTATUS NTAPI AttachProvider(HANDLE Binding, PVOID Context, PNPI_REGISTR
     NTSTATUS status;
 
     CHECK(Context == &Cookie);
-    CHECK(versions->HighestVersion >= MAKE_WSK_VERSION(1, 0));
+    CHECK(versions->HighestVersion >= MAKE_WSK_VERSION(1, 0)); /* F-31 */
     /* Refused with one table, the client may try another in the same call (F-33). */
     status = NmrClientAttachProvider(Binding, &Cookie, &Future, (PVOID *)&NmrNpi.Client, (const void **)&NmrNpi.Dispatch);
     CHECK(status == STATUS_NOINTERFACE);
@@ -667,6 +675,7 @@ static const NPI_CLIENT_CHARACTERISTICS Characteristics = {
     CleanupBinding,
     {0, sizeof(NPI_REGISTRATION_INSTANCE), &NPI_WSK_INTERFACE_ID, &ModuleId, 0, NULL}};
 
+/* F-30, F-32, F-34, F-35, F-37 */
 static void TestNmr(void)
 {
     KeInitializeEvent(&NmrAttached, NotificationEvent, FALSE);

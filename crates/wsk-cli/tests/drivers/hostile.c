@@ -52,6 +52,7 @@ static void TestCreation(void)
     ADDRINFOEXW hints = {0}, *found = (ADDRINFOEXW *)1;
     ULONG mask = 0;
 
+    /* F-88, F-90 */
     GIVES(STATUS_NOT_SUPPORTED, d->WskSocket(client, 99, SOCK_STREAM, IPPROTO_TCP, 0, NULL, NULL, NULL, NULL, NULL, IRP));
     GIVES(STATUS_NOT_SUPPORTED, d->WskSocket(client, 10, SOCK_STREAM, IPPROTO_TCP, 0, NULL, NULL, NULL, NULL, NULL, IRP));
     GIVES(STATUS_NOT_SUPPORTED, d->WskSocket(client, AF_INET, SOCK_STREAM, 0, 0, NULL, NULL, NULL, NULL, NULL, IRP));
@@ -85,6 +86,7 @@ static void TestCreation(void)
     RETURNS(STATUS_INVALID_PARAMETER, d->WskControlClient(client, WSK_TDI_BEHAVIOR, 100, NULL, 0, NULL, NULL, NULL));
     RETURNS(STATUS_INVALID_HANDLE, d->WskControlClient(NULL, WSK_TRANSPORT_LIST_QUERY, 0, NULL, 0, NULL, NULL, NULL));
 
+    /* F-221, F-226; a failure has no Information either (F-59) */
     RETURNS(STATUS_INVALID_PARAMETER, d->WskGetAddressInfo(NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL));
     GIVES(STATUS_INVALID_PARAMETER, d->WskGetAddressInfo(client, NULL, NULL, 0, NULL, NULL, &found, NULL, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskGetAddressInfo(client, &empty, &empty, 0, NULL, NULL, &found, NULL, NULL, IRP));
@@ -133,16 +135,18 @@ static void TestDatagram(void)
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendTo(s, &data, 1, (PSOCKADDR)&v4, 0, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendTo(s, &data, 0, NULL, 0, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendTo(s, &data, 0, (PSOCKADDR)&v6, 0, NULL, IRP));
+    /* F-80 */
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendTo(s, &beyond, 0, (PSOCKADDR)&v4, 0, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendTo(s, &outside, 0, (PSOCKADDR)&v4, 0, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendTo(s, &none, 0, (PSOCKADDR)&v4, 0, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendTo(s, &data, 0, (PSOCKADDR)&v4, 20, NULL, IRP));
-    GIVES(STATUS_NOT_SUPPORTED, d->WskSendTo(s, &data, 0, (PSOCKADDR)&v4, sizeof control, &control, IRP));
+    GIVES(STATUS_INVALID_PARAMETER, d->WskSendTo(s, &data, 0, (PSOCKADDR)&v4, sizeof control, &control, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendMessages(s, NULL, 0, (PSOCKADDR)&v4, 0, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskSendMessages(s, &list, 0, (PSOCKADDR)&v4, 0, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskReceiveFrom(s, NULL, 0, NULL, NULL, NULL, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskReceiveFrom(s, &data, 2, NULL, NULL, NULL, NULL, IRP));
     GIVES(STATUS_INVALID_PARAMETER, d->WskReceiveFrom(s, &beyond, 0, NULL, NULL, NULL, NULL, IRP));
+    /* F-215 */
     RETURNS(STATUS_INVALID_PARAMETER, d->WskRelease(s, NULL));
     RETURNS(STATUS_INVALID_PARAMETER, d->WskRelease(s, (PWSK_DATAGRAM_INDICATION)Bytes));
     RETURNS(STATUS_INVALID_HANDLE, d->WskControlSocket(NULL, WskSetOption, SO_BROADCAST, SOL_SOCKET, 0, NULL, 0, NULL, NULL, NULL));
@@ -164,6 +168,7 @@ static void TestControl(void)
     SIZE_T length = 7;
     UCHAR small[3] = {9, 9, 9};
 
+    /* C-14: all without an IRP. */
 #define SET(Level, Code, Size, Buffer) \
     d->WskControlSocket(s, WskSetOption, Code, Level, Size, Buffer, 0, NULL, NULL, NULL)
     RETURNS(STATUS_NOT_SUPPORTED, SET(SOL_SOCKET, 0x7777, sizeof one, &one));
@@ -174,6 +179,7 @@ static void TestControl(void)
     RETURNS(STATUS_SUCCESS, SET(SOL_SOCKET, SO_BROADCAST, 1, &one));
     RETURNS(STATUS_INVALID_PARAMETER, SET(SOL_SOCKET, SO_CONDITIONAL_ACCEPT, sizeof one, &one)); /* another category */
     RETURNS(STATUS_INVALID_PARAMETER, SET(IPPROTO_IPV6, IPV6_V6ONLY, sizeof one, &one));         /* another family */
+    /* E-15 */
     RETURNS(STATUS_INVALID_PARAMETER, SET(SOL_SOCKET, SO_WSK_EVENT_CALLBACK, 8, &control));
     RETURNS(STATUS_INVALID_PARAMETER, SET(SOL_SOCKET, SO_WSK_EVENT_CALLBACK, sizeof nobody, &nobody));
     RETURNS(STATUS_NOT_SUPPORTED, SET(SOL_SOCKET, SO_WSK_EVENT_CALLBACK, sizeof other, &other));
@@ -183,6 +189,7 @@ static void TestControl(void)
         d->WskControlSocket(s, WskGetOption, SO_BROADCAST, SOL_SOCKET, 0, NULL, 0, NULL, &length, NULL));
     RETURNS(STATUS_SUCCESS,
         d->WskControlSocket(s, WskGetOption, SO_BROADCAST, SOL_SOCKET, 0, NULL, 2, small, &length, NULL));
+    /* C-12, C-17 */
     CheckAt(length == 1 && small[0] == 1 && small[1] == 9 ? 0 : -1, 0, "one byte comes back", __LINE__);
     RETURNS(STATUS_INVALID_PARAMETER,
         d->WskControlSocket(s, WskIoctl, SIO_WSK_SET_REMOTE_ADDRESS, 0, 5, &control, 0, NULL, NULL, NULL));

@@ -110,6 +110,7 @@ static PWSK_SOCKET DatagramSocket(const void *Dispatch)
     return socket;
 }
 
+/* E-117, E-118, E-121, F-116, F-216 */
 static void TestDatagrams(void)
 {
     WSK_DATAGRAM_INDICATION own = {NULL};

@@ -8,6 +8,7 @@
 
 static REQUEST Request;
 
+/* What was written is said in both places (C-11, C-13, F-57). */
 static NTSTATUS Control(
     PWSK_SOCKET Socket, WSK_CONTROL_SOCKET_TYPE Type, ULONG Level, ULONG Option, PVOID In, SIZE_T InSize, PVOID Out, SIZE_T OutSize)
 {
@@ -26,7 +27,7 @@ static NTSTATUS Set(PWSK_SOCKET Socket, ULONG Level, ULONG Option, ULONG Value, 
     return Control(Socket, WskSetOption, Level, Option, &Value, Size, NULL, 0);
 }
 
-/* Set, then asked for in four bytes and in one; nothing is written behind them. */
+/* Set, then asked for in four bytes and in one; nothing is written behind them (C-17). */
 static void Keeps(PWSK_SOCKET Socket, ULONG Level, ULONG Option, ULONG Value)
 {
     UCHAR room[8] = {0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee};
@@ -84,8 +85,10 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     Keeps(connection, IPPROTO_TCP, TCP_KEEPCNT, 4);
     Keeps(connection, IPPROTO_TCP, TCP_KEEPINTVL, 7);
     Keeps(connection, IPPROTO_IP, IP_TTL, 33);
-    CHECK(Set(connection, IPPROTO_IP, IP_TTL, 34, 1) == STATUS_SUCCESS); /* any of 1, 2 and 4 bytes */
-    CHECK(Set(connection, IPPROTO_IP, IP_TTL, 34, 2) == STATUS_SUCCESS);
+    CHECK(Set(connection, IPPROTO_IP, IP_TTL, 34, 1) == STATUS_INVALID_PARAMETER); /* fewer bytes are for switches */
+    CHECK(Set(connection, IPPROTO_IP, IP_TTL, 34, 2) == STATUS_INVALID_PARAMETER);
+    CHECK(Set(connection, SOL_SOCKET, SO_KEEPALIVE, 1, 1) == STATUS_SUCCESS); /* usbip-win2 does so */
+    CHECK(Set(connection, SOL_SOCKET, SO_KEEPALIVE, 1, 2) == STATUS_SUCCESS);
 
     Refuses(datagram, IPPROTO_TCP, TCP_KEEPIDLE, 5);       /* another category */
     Refuses(connection, IPPROTO_IP, IP_MULTICAST_TTL, 5);
@@ -111,7 +114,8 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     CHECK(Control(connection, WskIoctl, 0, SIO_LOOPBACK_FAST_PATH, alive, 4, NULL, 0) == STATUS_INVALID_BUFFER_SIZE);
     CHECK(Control(datagram, WskIoctl, 0, SIO_LOOPBACK_FAST_PATH, &one, sizeof one, NULL, 0) == STATUS_INVALID_PARAMETER);
     CHECK(Control(basic, WskIoctl, 0, SIO_QUERY_RSS_SCALABILITY_INFO, NULL, 0, &one, sizeof one) == STATUS_SUCCESS && one == FALSE);
-    CHECK(Control(basic, WskIoctl, 0, 0x48000025, NULL, 0, &one, sizeof one) == STATUS_NOT_SUPPORTED);
+    CHECK(Control(basic, WskIoctl, 0, SIO_QUERY_RSS_PROCESSOR_INFO, NULL, 0, &one, sizeof one) == STATUS_BUFFER_TOO_SMALL);
+    CHECK(Control(basic, WskIoctl, 0, 0x48007777, NULL, 0, &one, sizeof one) == STATUS_NOT_SUPPORTED);
 
     SocketClose(datagram);
     SocketClose(connection);

@@ -152,11 +152,13 @@ pub struct Connection {
     failure: NtStatus,
     connecting: Option<RequestId>,
     connect_cancelled: bool,
-    /// What WskConnectEx sends once connected (F-156).
-    connect_data: Memory,
+    /// What WskConnectEx sends is with the transport, until the event Connected (F-156).
+    connect_lent: bool,
     receive: ReceivePath,
     send: SendPath,
     backlog: EventSwitch,
+    /// What was there before a callback took all indications: callbacks, and whether WSK_EVENT_RECEIVE was on.
+    all_indications: Option<(EventMask, bool)>,
     ideal_backlog: usize,
     owes_dead: bool,
     closing: Option<RequestId>,
@@ -190,10 +192,11 @@ impl Connection {
             failure: NtStatus::CONNECTION_RESET,
             connecting: None,
             connect_cancelled: false,
-            connect_data: Memory::None,
+            connect_lent: false,
             receive: ReceivePath::new(events.switch(EventMask::RECEIVE), events.switch(EventMask::DISCONNECT)),
             send: SendPath::new(),
             backlog: events.switch(EventMask::SEND_BACKLOG),
+            all_indications: None,
             ideal_backlog: 0,
             owes_dead: false,
             closing: None,
@@ -352,17 +355,19 @@ impl Connection {
                 self.state = State::Connecting;
                 self.connecting = Some(id);
                 self.connect_cancelled = false;
-                self.connect_data = data;
+                self.connect_lent = !matches!(data, Memory::None);
                 self.remote = Some(remote);
-                fx.submit(Operation::Connect(remote));
+                fx.submit(Operation::Connect { remote, first: data });
             }
         }
     }
 
-    /// Ends the bind or connect under way.
+    /// Ends the bind or connect under way; one whose memory is with the transport ends with that (promise 4).
     fn end_connecting(&mut self, status: NtStatus, fx: &mut Effects) {
-        if let Some(request) = self.connecting.take() {
-            fx.complete(request, status, 0, std::mem::take(&mut self.connect_data));
+        if !self.connect_lent
+            && let Some(request) = self.connecting.take()
+        {
+            fx.finish(request, status);
         }
     }
 
@@ -531,6 +536,42 @@ impl Connection {
         }
     }
 
+    /// SIO_WSK_SET_RECEIVE_EX_CALLBACK: a callback that takes all indications, whether WSK_EVENT_RECEIVE is on or not; without it
+    /// that is again as it was (F-172).
+    ///
+    /// # Errors
+    /// INVALID_DEVICE_STATE: not connected.
+    pub fn take_all_indications(&mut self, on: bool, fx: &mut Effects) -> Result<(), NtStatus> {
+        if on {
+            self.admit(Call::EnableCallbacks)?;
+            self.all_indications.get_or_insert((self.available, self.receive.receive.is_enabled()));
+            self.available |= EventMask::RECEIVE;
+            self.control_events(EventMask::RECEIVE, None, fx);
+        } else if let Some((available, enabled)) = self.all_indications.take() {
+            if !enabled {
+                self.control_events(EventMask::RECEIVE | EventMask::DISABLE, None, fx);
+            }
+            self.available = available;
+        }
+        Ok(())
+    }
+
+    /// SIO_WSK_SET_TCP_SILENT_MODE, first step: whether it may be asked of the endpoint (C-31).
+    ///
+    /// # Errors
+    /// INVALID_DEVICE_STATE: not connected, or something is being sent.
+    pub fn check_silence(&self) -> Result<(), NtStatus> {
+        let open = matches!(self.state, State::Connected | State::RecvClosed) && self.closing.is_none();
+        if open && self.send.queued() == 0 { Ok(()) } else { Err(NtStatus::INVALID_DEVICE_STATE) }
+    }
+
+    /// The second: the endpoint is silent. What is received pends until it is cancelled or the socket closed.
+    pub fn silenced(&mut self) {
+        self.state = State::Silent;
+        self.backlog.close();
+        self.receive.close_events();
+    }
+
     fn switch(&mut self, event: EventMask) -> &mut EventSwitch {
         match event {
             EventMask::RECEIVE => &mut self.receive.receive,
@@ -564,7 +605,7 @@ impl Connection {
             return self.handle_late(event, fx);
         }
         match event {
-            Event::Connected(result) => self.connected(result, fx),
+            Event::Connected { result, first } => self.connected(result, first, fx),
             Event::Received { buffer, drained } => self.receive.received(buffer, drained),
             Event::ReceiveStopped(end) => {
                 let news = self.receive.stopped(end);
@@ -603,6 +644,14 @@ impl Connection {
             (None, _) => NtStatus::CONNECTION_ABORTED,
         };
         match event {
+            Event::Connected { first, .. } => {
+                if std::mem::take(&mut self.connect_lent)
+                    && let Some(request) = self.connecting.take()
+                {
+                    fx.complete(request, status, 0, first);
+                }
+                self.try_finish(fx);
+            }
             Event::ReceiveDone { memory, result } => {
                 self.receive.done_late(memory, result, status, fx);
                 self.try_finish(fx);
@@ -623,21 +672,24 @@ impl Connection {
         }
     }
 
-    fn connected(&mut self, result: Result<(), NtStatus>, fx: &mut Effects) {
+    fn connected(&mut self, result: Result<usize, NtStatus>, first: Memory, fx: &mut Effects) {
+        self.connect_lent = false;
+        let request = self.connecting.take();
         match result {
-            Ok(()) => {
+            Ok(sent) => {
                 self.state = State::Connected;
                 self.receive.connected(false);
-                if let Some(id) = self.connecting.take() {
-                    let data = std::mem::take(&mut self.connect_data);
-                    self.send.request(id, data, fx); // without data it completes at once
+                if let Some(id) = request {
+                    self.send.request_begun(id, first, sent, fx); // without data it completes at once
                 }
                 self.sample_backlog(fx, true);
             }
             Err(status) => {
                 self.state = State::Bound; // F-153
                 self.remote = None;
-                self.end_connecting(status, fx);
+                if let Some(id) = request {
+                    fx.complete(id, status, 0, first);
+                }
             }
         }
     }
@@ -649,6 +701,9 @@ impl Connection {
     }
 
     fn heard(&mut self, news: News, fx: &mut Effects) {
+        if self.state == State::Silent {
+            return; // whatever it is, nothing follows from it (C-31)
+        }
         match news {
             News::Nothing => {}
             News::Fin => {
@@ -790,6 +845,10 @@ impl Connection {
         if self.receive.in_transport() {
             self.handle(Event::ReceiveDone { memory: Memory::None, result: Err(StreamEnd::Stopped) }, fx);
         }
+        if self.connect_lent {
+            let result = Err(NtStatus::FILE_FORCED_CLOSED);
+            self.handle(Event::Connected { result, first: Memory::None }, fx);
+        }
         let parts: Gather = (0..self.send.flying()).map(|_| Memory::None).collect();
         if !parts.is_empty() {
             let result = Err(NtStatus::FILE_FORCED_CLOSED);
@@ -803,7 +862,7 @@ impl Connection {
     /// The last step of a close: everything in flight has ended, every callback has returned (F-115).
     fn try_finish(&mut self, fx: &mut Effects) {
         let calling = self.receive.is_calling() || self.backlog.is_running();
-        let quiet = !calling && !self.receive.in_transport() && !self.send.in_transport();
+        let quiet = !calling && !self.receive.in_transport() && !self.send.in_transport() && !self.connect_lent;
         if self.ending == Ending::Detached
             && quiet
             && let Some(id) = self.closing.take()

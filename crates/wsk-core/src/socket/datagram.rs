@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use smallvec::SmallVec;
 use wsk_abi::flags::{ControlFlags, EventFlags, EventMask};
 use wsk_abi::status::NtStatus;
 
+use crate::control_data::ControlData;
 use crate::effect::{Callback, CallbackKind, DeadEvent, Effect, Effects};
 use crate::event_mask::{DATAGRAM_EVENTS, EventControl, EventSwitch, finish_now};
 use crate::indication::{Answer, DatagramList, datagram_capacity};
@@ -15,13 +15,10 @@ use crate::request::{Completion, Outcome, RequestId};
 use crate::socket::connection::{Events, answer_address};
 use crate::socket::receive::RETENTION_CAP;
 use crate::socket::{check_remote, check_v6_only};
-use crate::transport::{Datagram, DatagramInfo, Event, Family, Operation, SendId};
+use crate::transport::{Datagram, DatagramInfo, Event, Family, Messages, Operation, SendId};
 
 /// Datagram sends in flight at once; further ones wait here.
 const SENDS_IN_FLIGHT: usize = 64;
-
-/// A datagram up to this length is never too long for IP.
-const ALWAYS_FITS: usize = 65_507;
 
 /// The columns of F-242.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,40 +68,41 @@ pub fn verdict(call: Call, state: State) -> Verdict {
     TABLE[call as usize].1[state as usize]
 }
 
-/// The memory of a WskSendMessages: one datagram each.
-pub type Messages = SmallVec<[Memory; 1]>;
-
+/// A WskSendTo or WskSendMessages that is under way.
 #[derive(Debug)]
 struct Batch {
     request: RequestId,
-    remote: SocketAddr,
-    /// Not yet handed to the transport, in reverse order.
-    waiting: Messages,
-    /// Handed to the transport.
-    flying: usize,
-    /// One is in flight that may fail, and the others wait for it.
-    alone: bool,
-    sent: usize,
-    failure: Option<NtStatus>,
-    /// The memory of a single WskSendTo, to give back.
-    memory: Memory,
+    /// Bytes of all of it, which is what IoStatus.Information says of success.
+    bytes: usize,
+    /// WskSendTo: its memory goes back with the completion.
     single: bool,
+    state: Sending,
+}
+
+#[derive(Debug)]
+enum Sending {
+    /// Not yet handed to the transport.
+    Waiting(Messages, SocketAddr, ControlData),
+    /// Handed to the transport under this name.
+    Flying(SendId),
 }
 
 impl Batch {
-    /// Gives up what was not handed to the transport; a single send's memory goes back with its completion.
-    fn drop_waiting(&mut self, fx: &mut Effects) -> Option<Memory> {
-        let mut last = None;
-        for memory in self.waiting.drain(..) {
-            if self.single {
-                last = Some(memory);
-            } else {
-                fx.release(memory);
-                last = Some(Memory::None);
-            }
+    fn flight(&self) -> Option<SendId> {
+        match self.state {
+            Sending::Flying(id) => Some(id),
+            Sending::Waiting(..) => None,
         }
-        last
     }
+}
+
+/// Gives back what was to be sent: a single datagram's memory is the result, of several each is released.
+fn give_back(mut messages: Messages, single: bool, fx: &mut Effects) -> Memory {
+    if single {
+        return messages.pop().unwrap_or_default();
+    }
+    messages.drain(..).for_each(|memory| fx.release(memory));
+    Memory::None
 }
 
 #[derive(Debug)]
@@ -146,10 +144,18 @@ pub struct DatagramSocket {
     lent: usize,
     cap: usize,
     sends: VecDeque<Batch>,
+    /// Of `sends`, those that the transport has, and those that it has not.
     flying: usize,
+    waiting: usize,
     next_send: u64,
-    /// Sends in flight: which batch each belongs to, by the batch's request.
-    flights: VecDeque<(SendId, RequestId)>,
+    /// IP_USER_MTU and IPV6_USER_MTU.
+    user_mtu: [u32; 2],
+    /// IP_RECEIVE_BROADCAST.
+    hears_broadcasts: bool,
+    /// The fate of an earlier datagram, for the next receive (SIO_UDP_CONNRESET).
+    unreachable: Option<NtStatus>,
+    /// The receive in flight was asked to end, to be failed with that.
+    interrupting: bool,
     dropped: u64,
     owes_dead: bool,
     closing: Option<RequestId>,
@@ -180,8 +186,12 @@ impl DatagramSocket {
             cap: RETENTION_CAP,
             sends: VecDeque::new(),
             flying: 0,
+            waiting: 0,
             next_send: 0,
-            flights: VecDeque::new(),
+            user_mtu: [u32::MAX; 2],
+            hears_broadcasts: true,
+            unreachable: None,
+            interrupting: false,
             dropped: 0,
             owes_dead: false,
             closing: None,
@@ -234,6 +244,16 @@ impl DatagramSocket {
     /// Raises the cap of retained memory to `bytes` (E-120: SO_RCVBUF if larger).
     pub fn set_receive_buffer(&mut self, bytes: usize) {
         self.cap = bytes.max(RETENTION_CAP);
+    }
+
+    /// IP_USER_MTU, IPV6_USER_MTU: the longest packet sent by that family, headers included.
+    pub fn set_user_mtu(&mut self, family: Family, most: u32) {
+        self.user_mtu[usize::from(family == Family::V6)] = most;
+    }
+
+    /// IP_RECEIVE_BROADCAST.
+    pub fn set_receive_broadcast(&mut self, on: bool) {
+        self.hears_broadcasts = on;
     }
 
     /// IPV6_V6ONLY, before bind (C-40, C-44); on unless set otherwise.
@@ -310,7 +330,7 @@ impl DatagramSocket {
     }
 
     /// Where a datagram without an address goes: of the two, the one set last; if that was cleared, the other (F-190).
-    fn default_destination(&self) -> Option<SocketAddr> {
+    pub fn default_destination(&self) -> Option<SocketAddr> {
         if self.remote_is_newer { self.remote.or(self.send_to) } else { self.send_to.or(self.remote) }
     }
 
@@ -322,23 +342,38 @@ impl DatagramSocket {
         }
     }
 
-    /// WskSendTo (F-190, F-191).
-    pub fn send_to(&mut self, id: RequestId, memory: Memory, remote: Option<SocketAddr>, fx: &mut Effects) {
+    /// WskSendTo (F-190 to F-192).
+    pub fn send_to(
+        &mut self,
+        id: RequestId,
+        memory: Memory,
+        remote: Option<SocketAddr>,
+        control: ControlData,
+        fx: &mut Effects,
+    ) {
         let mut messages = Messages::new();
         messages.push(memory);
-        self.send(id, messages, remote, true, fx);
+        self.send(id, messages, remote, control, true, fx);
     }
 
-    /// WskSendMessages: each memory is one datagram, all to one destination, in order (F-193).
-    pub fn send_messages(&mut self, id: RequestId, messages: Messages, remote: Option<SocketAddr>, fx: &mut Effects) {
-        self.send(id, messages, remote, false, fx);
+    /// WskSendMessages: each memory is one datagram, all to one destination, in order; the first failure ends it (F-193).
+    pub fn send_messages(
+        &mut self,
+        id: RequestId,
+        messages: Messages,
+        remote: Option<SocketAddr>,
+        control: ControlData,
+        fx: &mut Effects,
+    ) {
+        self.send(id, messages, remote, control, false, fx);
     }
 
     fn send(
         &mut self,
         id: RequestId,
-        mut messages: Messages,
+        messages: Messages,
         remote: Option<SocketAddr>,
+        control: ControlData,
         single: bool,
         fx: &mut Effects,
     ) {
@@ -346,86 +381,65 @@ impl DatagramSocket {
             (Err(status), _) => Err(status),
             (Ok(()), None) => Err(NtStatus::INVALID_PARAMETER),
             (Ok(()), Some(_)) if messages.is_empty() => Err(NtStatus::INVALID_PARAMETER),
-            (Ok(()), Some(remote)) => check_remote(self.family, self.v6_only, &remote).map(|()| remote),
+            (Ok(()), Some(remote)) => check_remote(self.family, self.v6_only, &remote)
+                .and_then(|()| self.check_length(&messages, &remote, &control))
+                .map(|()| remote),
         };
         match remote {
             Err(status) => {
-                let memory = if single { messages.pop().unwrap_or_default() } else { Memory::None };
-                messages.drain(..).for_each(|memory| fx.release(memory));
+                let memory = give_back(messages, single, fx);
                 fx.complete(id, status, 0, memory);
             }
             Ok(remote) => {
-                messages.reverse();
-                self.sends.push_back(Batch {
-                    request: id,
-                    remote,
-                    waiting: messages,
-                    flying: 0,
-                    alone: false,
-                    sent: 0,
-                    failure: None,
-                    memory: Memory::None,
-                    single,
-                });
-                self.start_sends(fx);
+                let bytes = messages.iter().map(Memory::len).sum();
+                let state = if self.flying < SENDS_IN_FLIGHT && self.waiting == 0 {
+                    self.fly(messages, remote, control, fx)
+                } else {
+                    self.waiting += 1;
+                    Sending::Waiting(messages, remote, control)
+                };
+                self.sends.push_back(Batch { request: id, bytes, single, state });
             }
         }
+    }
+
+    /// IP_USER_MTU, IPV6_USER_MTU: nothing longer is sent, headers included.
+    fn check_length(&self, messages: &Messages, remote: &SocketAddr, control: &ControlData) -> Result<(), NtStatus> {
+        let v4 = remote.is_ipv4() || matches!(remote, SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_some());
+        let (most, headers) = if v4 { (self.user_mtu[0], 28) } else { (self.user_mtu[1], 48) };
+        let segment = control.segment_size().map_or(usize::MAX, |size| size as usize);
+        let longest = messages.iter().map(|memory| memory.len().min(segment)).max().unwrap_or(0);
+        if longest + headers > most as usize { Err(NtStatus::INVALID_BUFFER_SIZE) } else { Ok(()) }
+    }
+
+    /// Hands datagrams to the transport.
+    fn fly(&mut self, messages: Messages, remote: SocketAddr, control: ControlData, fx: &mut Effects) -> Sending {
+        let id = SendId(self.next_send);
+        self.next_send += 1;
+        self.flying += 1;
+        fx.submit(Operation::SendTo { id, messages, sent: 0, remote, control });
+        Sending::Flying(id)
     }
 
     fn start_sends(&mut self, fx: &mut Effects) {
-        if self.flying >= SENDS_IN_FLIGHT || self.closing.is_some() {
-            return;
-        }
-        for batch in &mut self.sends {
-            while let Some(next) = batch.waiting.last() {
-                // The first failure ends the batch (F-193). All go to one destination, so what may fail where others do not
-                // is one that is too long: it goes alone.
-                let may_fail = next.len() > ALWAYS_FITS;
-                if batch.alone || (may_fail && batch.flying > 0) {
-                    break;
-                }
-                batch.alone = may_fail;
-                let Some(memory) = batch.waiting.pop() else { break };
-                let id = SendId(self.next_send);
-                self.next_send += 1;
-                self.flying += 1;
-                batch.flying += 1;
-                self.flights.push_back((id, batch.request));
-                fx.submit(Operation::SendTo { id, memory, remote: batch.remote });
-                if self.flying >= SENDS_IN_FLIGHT {
-                    return;
-                }
-            }
+        while self.flying < SENDS_IN_FLIGHT && self.waiting > 0 && self.closing.is_none() {
+            let next = self.sends.iter().position(|batch| matches!(batch.state, Sending::Waiting(..)));
+            let Some(at) = next else { return };
+            let taken = std::mem::replace(&mut self.sends[at].state, Sending::Flying(SendId(u64::MAX)));
+            let Sending::Waiting(messages, remote, control) = taken else { return };
+            self.waiting -= 1;
+            self.sends[at].state = self.fly(messages, remote, control, fx);
         }
     }
 
-    fn sent(&mut self, id: SendId, memory: Memory, result: Result<usize, NtStatus>, fx: &mut Effects) {
+    fn sent(&mut self, id: SendId, messages: Messages, result: Result<(), NtStatus>, fx: &mut Effects) {
+        let at = self.sends.iter().position(|batch| batch.flight() == Some(id));
+        let Some(batch) = at.and_then(|at| self.sends.remove(at)) else { return };
         self.flying -= 1;
-        let Some(at) = self.flights.iter().position(|(flight, _)| *flight == id) else { return };
-        let Some((_, request)) = self.flights.remove(at) else { return };
-        let Some(at) = self.sends.iter().position(|batch| batch.request == request) else { return };
-        let batch = &mut self.sends[at];
-        batch.flying -= 1;
-        batch.alone = false;
-        if batch.single {
-            batch.memory = memory;
-        } else {
-            fx.release(memory);
-        }
+        let memory = give_back(messages, batch.single, fx);
         match result {
-            Ok(n) => batch.sent += n,
-            Err(status) => {
-                batch.failure.get_or_insert(status);
-                batch.waiting.drain(..).for_each(|memory| fx.release(memory)); // the first failure ends the batch (F-193)
-            }
-        }
-        if batch.flying == 0
-            && batch.waiting.is_empty()
-            && let Some(batch) = self.sends.remove(at)
-        {
-            let status = batch.failure.unwrap_or(NtStatus::SUCCESS);
-            let information = if batch.failure.is_none() { batch.sent } else { 0 };
-            fx.complete(batch.request, status, information, batch.memory);
+            Ok(()) => fx.complete(batch.request, NtStatus::SUCCESS, batch.bytes, memory),
+            Err(status) => fx.complete(batch.request, status, 0, memory),
         }
     }
 
@@ -482,20 +496,20 @@ impl DatagramSocket {
             if at == 0 && self.reading == Reading::Into {
                 if !self.queue[0].cancelled {
                     self.queue[0].cancelled = true;
-                    fx.submit(Operation::ReceiveFromCancel);
+                    if !self.interrupting {
+                        fx.submit(Operation::ReceiveFromCancel);
+                    }
                 }
             } else if let Some(pending) = self.queue.remove(at) {
                 fx.complete(id, NtStatus::CANCELLED, 0, pending.memory);
             }
             self.advance(fx);
         } else if let Some(at) = self.sends.iter().position(|batch| batch.request == id) {
-            let last = self.sends[at].drop_waiting(fx);
-            if self.sends[at].flying == 0
+            // What the transport has goes out: the host takes datagrams without delay.
+            if matches!(self.sends[at].state, Sending::Waiting(..))
                 && let Some(batch) = self.sends.remove(at)
             {
-                fx.complete(batch.request, NtStatus::CANCELLED, 0, last.unwrap_or_default());
-            } else if last.is_some() {
-                self.sends[at].failure.get_or_insert(NtStatus::CANCELLED);
+                self.end_waiting(batch, NtStatus::CANCELLED, fx);
             }
         }
     }
@@ -521,16 +535,20 @@ impl DatagramSocket {
             head.cancelled = true;
         }
         self.unread.clear();
-        for mut batch in std::mem::take(&mut self.sends) {
-            let last = batch.drop_waiting(fx);
-            if batch.flying == 0 {
-                fx.complete(batch.request, status, 0, last.unwrap_or_default());
-            } else {
-                if last.is_some() {
-                    batch.failure.get_or_insert(status);
-                }
-                self.sends.push_back(batch);
-            }
+        let (waiting, flying): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.sends).into_iter().partition(|batch| matches!(batch.state, Sending::Waiting(..)));
+        self.sends = flying;
+        for batch in waiting {
+            self.end_waiting(batch, status, fx);
+        }
+    }
+
+    /// Ends a send that the transport never had.
+    fn end_waiting(&mut self, batch: Batch, status: NtStatus, fx: &mut Effects) {
+        if let Sending::Waiting(messages, ..) = batch.state {
+            self.waiting -= 1;
+            let memory = give_back(messages, batch.single, fx);
+            fx.complete(batch.request, status, 0, memory);
         }
     }
 
@@ -547,7 +565,7 @@ impl DatagramSocket {
     pub fn handle(&mut self, event: Event, fx: &mut Effects) {
         let over = self.closing.is_some() || self.state == State::Broken;
         match event {
-            Event::Datagram(datagram) if over || !self.is_heard(&datagram.source) => drop(datagram),
+            Event::Datagram(datagram) if over || !self.is_heard(&datagram.source, datagram.flags) => drop(datagram),
             Event::Datagram(datagram) => self.unread.push_back(datagram),
             Event::DatagramsStopped(result) => {
                 self.reading = Reading::Idle;
@@ -559,11 +577,13 @@ impl DatagramSocket {
                 self.received_into(memory, result, over, fx);
                 self.try_finish(fx);
             }
-            Event::SendToDone { id, memory, result } => {
-                self.sent(id, memory, result, fx);
+            Event::SendToDone { id, messages, result, .. } => {
+                self.sent(id, messages, result, fx);
                 self.start_sends(fx);
                 self.try_finish(fx);
             }
+            Event::Unreachable(status) if !over => self.unreachable = Some(status),
+            Event::Unreachable(_) => {}
             Event::Detached => {
                 self.detached = true;
                 self.try_finish(fx);
@@ -572,17 +592,27 @@ impl DatagramSocket {
         }
     }
 
-    /// With a fixed remote address only that source is heard (F-197).
-    fn is_heard(&self, source: &SocketAddr) -> bool {
-        self.remote.is_none_or(|remote| remote.ip() == source.ip() && remote.port() == source.port())
+    /// With a fixed remote address only that source is heard (F-197); without IP_RECEIVE_BROADCAST no broadcast is. An ICMP
+    /// error is of no source.
+    fn is_heard(&self, source: &SocketAddr, flags: ControlFlags) -> bool {
+        if flags.contains(ControlFlags::ERRQUEUE) {
+            return true;
+        }
+        let same = |remote: SocketAddr| remote.ip() == source.ip() && remote.port() == source.port();
+        self.remote.is_none_or(same) && (self.hears_broadcasts || !flags.contains(ControlFlags::BCAST))
     }
 
     fn received_into(&mut self, memory: Memory, result: Result<DatagramInfo, NtStatus>, over: bool, fx: &mut Effects) {
         self.reading = Reading::Idle;
+        let interrupted = std::mem::take(&mut self.interrupting);
         let Some(mut head) = self.queue.pop_front() else { return };
         head.memory = memory;
         match result {
-            Ok(info) if self.is_heard(&info.source) => finish_receive(head, info, fx),
+            Err(NtStatus::CANCELLED) if interrupted && !head.cancelled && !over => {
+                let status = self.unreachable.take().unwrap_or(NtStatus::CANCELLED);
+                fx.complete(head.id, status, 0, head.memory);
+            }
+            Ok(info) if self.is_heard(&info.source, info.flags) => finish_receive(head, info, fx),
             Ok(_) if !head.cancelled => self.queue.push_front(head), // not for us: read on
             Ok(_) | Err(NtStatus::CANCELLED) if head.cancelled => {
                 let status =
@@ -619,9 +649,9 @@ impl DatagramSocket {
         if self.reading == Reading::Into {
             self.handle(Event::ReceiveFromDone { memory: Memory::None, result: Err(failed) }, fx);
         }
-        let flights: Vec<SendId> = self.flights.iter().map(|(id, _)| *id).collect();
+        let flights: Vec<SendId> = self.sends.iter().filter_map(|batch| batch.flight()).collect();
         for id in flights {
-            self.handle(Event::SendToDone { id, memory: Memory::None, result: Err(failed) }, fx);
+            self.handle(Event::SendToDone { id, messages: Messages::new(), sent: 0, result: Err(failed) }, fx);
         }
         if self.detaching && !self.detached {
             self.handle(Event::Detached, fx);
@@ -650,6 +680,10 @@ impl DatagramSocket {
     /// One request takes one datagram, in order (F-195).
     fn serve(&mut self, fx: &mut Effects) {
         if self.reading == Reading::Into {
+            if self.unreachable.is_some() && !self.interrupting && self.queue.front().is_some_and(|p| !p.cancelled) {
+                self.interrupting = true;
+                fx.submit(Operation::ReceiveFromCancel);
+            }
             return;
         }
         while !self.unread.is_empty() {
@@ -659,7 +693,16 @@ impl DatagramSocket {
             fx.copied += len;
             let mut flags = datagram.flags;
             flags.set(ControlFlags::TRUNC, len < datagram.buffer.len()); // F-196
-            finish_receive(head, DatagramInfo { len, source: datagram.source, flags }, fx);
+            let Datagram { source, control, .. } = datagram;
+            finish_receive(head, DatagramInfo { len, source, flags, control }, fx);
+        }
+        // SIO_UDP_CONNRESET, SIO_UDP_NETRESET: one receive fails, behind the datagrams that came before.
+        if self.unread.is_empty()
+            && let Some(status) = self.unreachable
+            && let Some(head) = self.queue.pop_front()
+        {
+            self.unreachable = None;
+            fx.complete(head.id, status, 0, head.memory);
         }
     }
 

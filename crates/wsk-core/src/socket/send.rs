@@ -97,13 +97,18 @@ impl SendPath {
 
     /// A WskSend whose arguments and state were found good.
     pub(crate) fn request(&mut self, id: RequestId, memory: Memory, fx: &mut Effects) {
+        self.request_begun(id, memory, 0, fx);
+    }
+
+    /// The same, of which `sent` bytes have gone out: with the SYN, ahead of everything (F-156).
+    pub(crate) fn request_begun(&mut self, id: RequestId, memory: Memory, sent: usize, fx: &mut Effects) {
         let length = memory.len();
         self.enqueue_straight();
-        if length == 0 && self.queue.is_empty() {
-            fx.complete(id, NtStatus::SUCCESS, 0, memory);
+        if sent == length && self.queue.is_empty() {
+            fx.complete(id, NtStatus::SUCCESS, length, memory);
             return;
         }
-        self.queue.push_back(Pending { id: Some(id), memory, length, sent: 0, cancelled: false });
+        self.queue.push_back(Pending { id: Some(id), memory, length, sent, cancelled: false });
     }
 
     /// A send straight to the transport, when nothing is ahead of it. See `socket::straight`.

@@ -12,6 +12,7 @@ use crate::effect::{CallbackKind, Effect, Effects};
 use crate::event_mask::finish_now;
 use crate::indication::Answer;
 use crate::memory::Memory;
+use crate::option::Categories;
 use crate::request::RequestId;
 use crate::socket::connection::{self, Connection, Events};
 use crate::socket::listen::{self, Listen};
@@ -94,6 +95,17 @@ impl Stream {
         match &self.role {
             Role::Connect(connection) => connection.is_detached(),
             Role::Listen(listen) => listen.is_detached(),
+        }
+    }
+
+    /// What it is by now: both, until it has a role (control.md 4).
+    pub fn categories(&self) -> Categories {
+        match &self.role {
+            Role::Listen(_) => Categories::LISTEN,
+            Role::Connect(c) if matches!(c.state(), connection::State::Created | connection::State::Bound) => {
+                Categories::LISTEN | Categories::CONNECTION
+            }
+            Role::Connect(_) => Categories::CONNECTION,
         }
     }
 

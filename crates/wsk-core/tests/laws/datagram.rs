@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use wsk_abi::flags::{ControlFlags, EventMask};
 use wsk_abi::status::NtStatus;
+use wsk_core::control_data::ControlData;
 use wsk_core::effect::{Callback, CallbackKind, Effect, Effects};
 use wsk_core::indication::{Answer, DatagramList, datagram_capacity};
 use wsk_core::memory::Memory;
 use wsk_core::request::RequestId;
 use wsk_core::socket::connection::Events;
 use wsk_core::socket::datagram::{DatagramSocket, State};
-use wsk_core::transport::{Datagram, DatagramInfo, Event, Family, Operation, SendId};
+use wsk_core::transport::{Datagram, DatagramInfo, Event, Family, Messages, Operation, SendId};
 
 use crate::support::{History, Leases, Requests};
 
@@ -23,7 +24,7 @@ struct Model {
     stop: bool,
     into: Option<Memory>,
     cancel: bool,
-    sends: Vec<(SendId, Memory)>,
+    sends: Vec<(SendId, Messages)>,
     detach: bool,
     detached: bool,
     arrived: u64,
@@ -126,10 +127,10 @@ impl Model {
                 assert!(!self.stream && self.into.replace(memory).is_none());
             }
             Operation::ReceiveFromCancel => {
-                assert!(self.into.is_some());
+                assert!(self.into.is_some() && !self.cancel);
                 self.cancel = true;
             }
-            Operation::SendTo { id, memory, .. } => self.sends.push((id, memory)),
+            Operation::SendTo { id, messages, .. } => self.sends.push((id, messages)),
             Operation::Detach { .. } => self.detach = true,
             other => panic!("not an operation of a datagram socket: {other:?}"),
         }
@@ -159,7 +160,12 @@ impl Model {
                     let flags =
                         if history.more().is_multiple_of(5) { ControlFlags::BCAST } else { ControlFlags::empty() };
                     let buffer = self.leases.lend(bytes);
-                    self.event(Event::Datagram(Datagram { buffer, source: address(), flags }));
+                    self.event(Event::Datagram(Datagram {
+                        buffer,
+                        source: address(),
+                        flags,
+                        control: ControlData::default(),
+                    }));
                 }
             }
             2 => {
@@ -170,19 +176,24 @@ impl Model {
                     } else {
                         self.arrived += 1;
                         let len = memory.write(0, &self.arrived.to_le_bytes());
-                        Ok(DatagramInfo { len, source: address(), flags: ControlFlags::empty() })
+                        let (flags, control) = (ControlFlags::empty(), ControlData::default());
+                        Ok(DatagramInfo { len, source: address(), flags, control })
                     };
                     self.event(Event::ReceiveFromDone { memory, result });
                 }
             }
+            1 if history.more().is_multiple_of(4) && !self.detach => {
+                self.event(Event::Unreachable(NtStatus::PORT_UNREACHABLE));
+            }
             3 if !self.sends.is_empty() => {
-                let (id, memory) = self.sends.swap_remove(history.more() % self.sends.len());
+                let (id, messages) = self.sends.swap_remove(history.more() % self.sends.len());
                 let result = match history.more() % 8 {
                     0 => Err(NtStatus::NETWORK_UNREACHABLE),
                     _ if self.detach => Err(NtStatus::CANCELLED),
-                    _ => Ok(memory.len()),
+                    _ => Ok(()),
                 };
-                self.event(Event::SendToDone { id, memory, result });
+                let sent = if result.is_ok() { messages.len() } else { 0 };
+                self.event(Event::SendToDone { id, messages, sent, result });
             }
             _ => {}
         }
@@ -201,12 +212,16 @@ impl Model {
             2 => {
                 let id = self.requests.make("send");
                 let remote = history.more().is_multiple_of(8).then(address).or(Some(address()));
-                self.decide(|machine, fx| machine.send_to(id, Memory::Vec(vec![0; 10]), remote, fx));
+                self.decide(|machine, fx| {
+                    machine.send_to(id, Memory::Vec(vec![0; 10]), remote, ControlData::default(), fx)
+                });
             }
             3 => {
                 let id = self.requests.make("send messages");
                 let messages = (0..history.more() % 100).map(|_| Memory::Vec(vec![0; 10])).collect();
-                self.decide(|machine, fx| machine.send_messages(id, messages, Some(address()), fx));
+                self.decide(|machine, fx| {
+                    machine.send_messages(id, messages, Some(address()), ControlData::default(), fx)
+                });
             }
             4 => {
                 if let Some(id) = self.requests.pick(history.more()) {

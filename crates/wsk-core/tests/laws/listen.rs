@@ -7,21 +7,22 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use wsk_abi::flags::EventMask;
 use wsk_abi::status::NtStatus;
+use wsk_core::control_data::ControlData;
 use wsk_core::effect::{Callback, CallbackKind, Effect, Effects, InspectId};
 use wsk_core::indication::{Answer, InspectAction};
 use wsk_core::memory::Memory;
-use wsk_core::option::NumberOption;
+use wsk_core::option::{OptionName, OptionValue};
 use wsk_core::request::Outcome;
 use wsk_core::socket::connection::Events;
 use wsk_core::socket::listen::{HAS_ABORT, HAS_INSPECT, Listen};
-use wsk_core::transport::{Endpoint, Event, Family, Incoming, IncomingId, Operation, TransportOption};
+use wsk_core::transport::{Endpoint, Event, Family, Incoming, IncomingId, Operation};
 
 use crate::support::{History, Requests};
 
 struct Nowhere;
 
 impl Endpoint for Nowhere {
-    fn bind(&self, local: SocketAddr) -> Result<SocketAddr, NtStatus> {
+    fn bind(&self, local: SocketAddr, _: bool) -> Result<SocketAddr, NtStatus> {
         Ok(local)
     }
     fn listen(&self) -> Result<(), NtStatus> {
@@ -39,14 +40,14 @@ impl Endpoint for Nowhere {
     fn try_receive(&self, _: &mut Memory, _: usize) -> Result<Option<usize>, NtStatus> {
         Ok(None)
     }
-    fn try_send_to(&self, _: &Memory, _: SocketAddr) -> Result<Option<usize>, NtStatus> {
-        Ok(None)
+    fn try_send_to(&self, _: &[Memory], sent: usize, _: SocketAddr, _: &ControlData) -> Result<usize, NtStatus> {
+        Ok(sent)
     }
-    fn set_option(&self, _: TransportOption) -> Result<(), NtStatus> {
+    fn set_option(&self, _: OptionName, _: &OptionValue) -> Result<(), NtStatus> {
         Ok(())
     }
-    fn option(&self, _: NumberOption) -> Result<u32, NtStatus> {
-        Ok(0)
+    fn option(&self, _: OptionName) -> Result<OptionValue, NtStatus> {
+        Ok(OptionValue::Number(0))
     }
     fn unread(&self) -> usize {
         0

@@ -108,12 +108,12 @@ pub(crate) fn datagrams(
         return report(Buffer::new(lent), control);
     };
     let together = endpoint.wishes.coalesced() / size * size;
-    let coalesced = control.with_coalesced_size(size as u32);
+    let coalesced = control.clone().with_coalesced_size(size as u32);
     if together >= len {
         return report(Buffer::new(lent), coalesced);
     }
     for buffer in pieces::split(lent, together.max(size)) {
-        let control = if buffer.len() > size { coalesced } else { control };
+        let control = if buffer.len() > size { coalesced.clone() } else { control.clone() };
         report(buffer, control);
     }
 }

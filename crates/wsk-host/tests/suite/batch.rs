@@ -90,7 +90,7 @@ arms! {
             assert_eq!(endpoint.try_send_to(&messages(sizes), 0, remote, &none), Ok(60));
             assert_eq!(rig.transport.counters().system_calls - before, 1, "{sizes:?}");
             expect(&peer, sizes);
-            let (sent, result, calls) = send(&mut rig, token, messages(sizes), remote, none);
+            let (sent, result, calls) = send(&mut rig, token, messages(sizes), remote, none.clone());
             assert_eq!((sent, result), (60, Ok(())));
             assert!(calls <= 4, "{calls} system calls for {sizes:?}");
             expect(&peer, sizes);

@@ -97,7 +97,7 @@ arms! {
             let sending = rig.attach(&sender);
             let send = |rig: &mut Rig| {
                 let messages = smallvec::smallvec![Memory::Static(b"x")];
-                let operation = Operation::SendTo { id: SendId(1), messages, sent: 0, remote, control };
+                let operation = Operation::SendTo { id: SendId(1), messages, sent: 0, remote, control: control.clone() };
                 rig.submit(sending, operation);
                 rig.wait(sending, |event| match event {
                     Event::SendToDone { result: Ok(()), .. } => Ok(()),

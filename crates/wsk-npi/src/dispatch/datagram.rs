@@ -1,7 +1,7 @@
 //! Functions of datagram sockets (functions.md 3.9).
 #![allow(unsafe_code)] // Functions that clients call, with the client's pointers.
 
-use wsk::ReceivedFrom;
+use wsk::{ControlData, ReceivedFrom};
 use wsk_abi::NtStatus;
 use wsk_abi::irp::IRP;
 use wsk_abi::sockaddr::SOCKADDR;
@@ -14,12 +14,39 @@ use crate::indication::{Datagram, release};
 use crate::memory;
 use crate::socket::find;
 
-/// Control data of a send: INVALID_PARAMETER for a length without data (F-192); NOT_SUPPORTED for any, so far.
-fn control_data(length: u32, data: *mut CMSGHDR) -> Result<(), NtStatus> {
-    match (length, data.is_null()) {
-        (0, _) => Ok(()),
-        (_, true) => Err(NtStatus::INVALID_PARAMETER),
-        (_, false) => Err(NtStatus::NOT_SUPPORTED),
+/// Control data of a send, copied (F-192, C-23). INVALID_PARAMETER: a length without data, or no chain of messages.
+///
+/// # Safety
+/// `data` is null or points to `length` readable bytes.
+unsafe fn control_data(length: u32, data: *mut CMSGHDR) -> Result<ControlData, NtStatus> {
+    // SAFETY: the caller's word.
+    ControlData::parse(unsafe { border::bytes(data.cast_const().cast(), length as usize) }?)
+}
+
+/// Where a client wants the control data of a datagram (F-195).
+struct ControlOut {
+    data: Out<CMSGHDR>,
+    length: Out<u32>,
+    room: usize,
+}
+
+impl ControlOut {
+    /// # Safety
+    /// `length` is null or a readable variable.
+    unsafe fn new(data: *mut CMSGHDR, length: *mut u32) -> Self {
+        // SAFETY: the caller's word. Without a length the data is ignored.
+        let given = unsafe { border::read(length) }.unwrap_or(0);
+        let room = if data.is_null() { 0 } else { given as usize };
+        Self { data: Out::new(data), length: Out::new(length), room }
+    }
+
+    /// Writes whole messages as far as they fit; whether all did (F-196).
+    fn write(&self, control: &ControlData) -> bool {
+        let mut bytes = vec![0; self.room.min(control.encoded_len())];
+        let (stored, whole) = control.encode(&mut bytes);
+        self.data.write_bytes(&bytes[..stored]);
+        self.length.write(stored as u32);
+        whole || self.length.is_null()
     }
 }
 
@@ -40,16 +67,13 @@ slot! {
             if Flags != 0 {
                 return Err(NtStatus::INVALID_PARAMETER); // F-82
             }
-            control_data(ControlInfoLength, ControlInfo)?;
+            // SAFETY: the client's data.
+            let control = unsafe { control_data(ControlInfoLength, ControlInfo) }?;
             // SAFETY: the client's address, copied (F-72).
             let remote = unsafe { border::optional_address(RemoteAddress) }?;
             // SAFETY: the client's buffer, kept until the completion (F-71).
             let data = unsafe { memory::of_buffer(Buffer) }?;
-            let socket = socket.datagram()?;
-            Ok(match remote {
-                Some(remote) => socket.send_to(data, remote),
-                None => socket.send(data),
-            })
+            Ok(socket.datagram()?.send_with(data, remote, control))
         };
         // SAFETY: the client's IRP.
         unsafe { completion::transfer(Irp, start) }
@@ -73,12 +97,13 @@ slot! {
             if Flags != 0 {
                 return Err(NtStatus::INVALID_PARAMETER); // F-82
             }
-            control_data(ControlInfoLength, ControlInfo)?;
+            // SAFETY: the client's data.
+            let control = unsafe { control_data(ControlInfoLength, ControlInfo) }?;
             // SAFETY: the client's address, copied (F-72).
             let remote = unsafe { border::optional_address(RemoteAddress) }?;
             // SAFETY: the client's list, kept until the completion (F-71).
             let messages = unsafe { memory::of_list(BufferList) }?;
-            Ok(socket.datagram()?.send_messages(messages, remote))
+            Ok(socket.datagram()?.send_messages_with(messages, remote, control))
         };
         // SAFETY: the client's IRP.
         unsafe { completion::transfer(Irp, start) }
@@ -98,8 +123,9 @@ slot! {
         ControlFlags: *mut u32,
         Irp: *mut IRP,
     ) -> NtStatus {
-        let _ = ControlInfo;
-        let (remote, length, flags) = (Out::new(RemoteAddress), Out::new(ControlLength), Out::new(ControlFlags));
+        let (remote, flags) = (Out::new(RemoteAddress), Out::new(ControlFlags));
+        // SAFETY: the client's variable.
+        let control = unsafe { ControlOut::new(ControlInfo, ControlLength) };
         let start = || {
             let socket = find(Socket)?;
             if Flags != 0 {
@@ -111,8 +137,9 @@ slot! {
         };
         let ending = move |received: ReceivedFrom| {
             remote.write_address(received.source());
-            length.write(0);
-            flags.write(received.flags().bits());
+            let mut said = received.flags();
+            said.set(wsk::ControlFlags::CTRUNC, !control.write(received.control()));
+            flags.write(said.bits());
             received.len()
         };
         // SAFETY: the client's IRP.

@@ -42,7 +42,6 @@ slot! {
         let creator = caller::current();
         let (local, remote) = (Out::new(LocalAddress), Out::new(RemoteAddress));
         let callbacks = Arc::new(Callbacks::connection(AcceptSocketContext, AcceptSocketDispatch));
-        let address = ListenSocket as usize;
         let listener = find(ListenSocket);
         let client = listener.as_ref().ok().map(|listener| listener.client.clone());
         let events = callbacks.clone();
@@ -64,9 +63,7 @@ slot! {
                 remote.write_address(address);
             }
             let Some(client) = client else { return 0 }; // refused before
-            let socket = NpiSocket::publish(Handle::Connection(accepted), client, callbacks, false, creator);
-            socket.inherit(address);
-            socket.pointer() as usize
+            NpiSocket::publish(Handle::Connection(accepted), client, callbacks, false, creator).pointer() as usize
         };
         // SAFETY: the client's IRP.
         unsafe { completion::request(Irp, start, ending) }

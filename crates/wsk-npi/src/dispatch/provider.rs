@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use wsk::{ConnectionEvents, ConnectionSocket, DatagramEvents, Family, ListenEvents, Protocol};
+use wsk::{ConnectionEvents, ConnectionSocket, DatagramEvents, Family, Hints, ListenEvents, Pending, Protocol};
 use wsk_abi::NtStatus;
 use wsk_abi::io::{PEPROCESS, PETHREAD, PSECURITY_DESCRIPTOR, UNICODE_STRING};
 use wsk_abi::irp::IRP;
@@ -22,13 +22,15 @@ use super::slot;
 use crate::border::{self, Out};
 use crate::callback::Callbacks;
 use crate::client::{self, Client};
-use crate::completion::{self, Parked, done, failed};
+use crate::completion::{self, done, failed};
 use crate::control_client::{self, Buffers};
-use crate::names::{self, Hints};
+use crate::control_socket::any;
+use crate::names;
 use crate::socket::{Handle, Socket};
 
 const SOCK_STREAM: u16 = 1;
 const SOCK_DGRAM: u16 = 2;
+const SOCK_RAW: u16 = 3;
 const IPPROTO_TCP: u32 = 6;
 const IPPROTO_UDP: u32 = 17;
 
@@ -48,7 +50,7 @@ slot! {
         SecurityDescriptor: PSECURITY_DESCRIPTOR,
         Irp: *mut IRP,
     ) -> NtStatus {
-        let _ = (OwningProcess, OwningThread, SecurityDescriptor);
+        let _ = (OwningProcess, OwningThread); // there is one: the system's (F-87)
         let creator = caller::current();
         // SAFETY: the client's IRP.
         let Some(irp) = (unsafe { completion::enter(Irp) }) else { return NtStatus::INVALID_PARAMETER }; // F-50
@@ -59,6 +61,10 @@ slot! {
             Ok(client) => client,
             Err(status) => return irp.refuse(status), // F-53
         };
+        let security = match client.security(SecurityDescriptor as usize) {
+            Ok(security) => security,
+            Err(status) => return irp.refuse(status),
+        };
         let (family, protocol) = match kind(AddressFamily, SocketType, Protocol) {
             Ok(kind) => kind,
             Err(status) => return irp.refuse(status), // F-88, F-90
@@ -67,6 +73,9 @@ slot! {
         let made = unsafe { create(&client, family, protocol, Flags, SocketContext, Dispatch) };
         match made {
             Ok((handle, callbacks, misfit)) => {
+                if !matches!(handle, Handle::Basic(_)) {
+                    any!(&handle, socket => socket.set_security(security)).unwrap_or(()); // a new socket takes it
+                }
                 let socket = Socket::publish(handle, client, callbacks, misfit, creator);
                 irp.mark_pending().end(done(socket.pointer() as usize)); // F-49
                 NtStatus::PENDING
@@ -76,7 +85,7 @@ slot! {
     }
 }
 
-/// What a socket is for. NOT_SUPPORTED: another family, type or protocol; raw sockets, so far (F-88, F-90).
+/// What a socket is for. NOT_SUPPORTED: another family, type or protocol (F-88, F-90).
 fn kind(family: ADDRESS_FAMILY, kind: u16, protocol: u32) -> Result<(Family, Protocol), NtStatus> {
     let family = match family {
         AF_INET => Family::V4,
@@ -86,6 +95,7 @@ fn kind(family: ADDRESS_FAMILY, kind: u16, protocol: u32) -> Result<(Family, Pro
     match (kind, protocol) {
         (SOCK_STREAM, IPPROTO_TCP) => Ok((family, Protocol::Tcp)),
         (SOCK_DGRAM, IPPROTO_UDP) => Ok((family, Protocol::Udp)),
+        (SOCK_RAW, 0..=255) => Ok((family, Protocol::Raw(protocol as u8))),
         _ => Err(NtStatus::NOT_SUPPORTED),
     }
 }
@@ -102,7 +112,11 @@ unsafe fn create(
 ) -> Result<(Handle, Arc<Callbacks>, bool), NtStatus> {
     let captured = client.captured()?;
     let wanted = if flags == WSK_FLAG_DATAGRAM_SOCKET { Protocol::Udp } else { Protocol::Tcp };
-    let misfit = flags != WSK_FLAG_BASIC_SOCKET && protocol != wanted;
+    let raw = match protocol {
+        Protocol::Raw(number) if flags == WSK_FLAG_DATAGRAM_SOCKET => Some(number),
+        _ => None,
+    };
+    let misfit = flags != WSK_FLAG_BASIC_SOCKET && protocol != wanted && raw.is_none();
     let (handle, callbacks) = match flags {
         WSK_FLAG_BASIC_SOCKET => {
             (captured.basic_socket(family, protocol).map(Handle::Basic), Arc::new(Callbacks::default()))
@@ -117,7 +131,11 @@ unsafe fn create(
             let callbacks = Arc::new(Callbacks::datagram(context, table));
             let events: Option<Arc<dyn DatagramEvents>> =
                 callbacks.receives_datagrams().then(|| callbacks.clone() as _);
-            (captured.datagram_socket(family, events).map(Handle::Datagram), callbacks)
+            let socket = match raw {
+                Some(number) => captured.raw_socket(family, number, events),
+                None => captured.datagram_socket(family, events),
+            };
+            (socket.map(Handle::Datagram), callbacks)
         }
         WSK_FLAG_CONNECTION_SOCKET => {
             let callbacks = Arc::new(Callbacks::connection(context, table.cast()));
@@ -155,7 +173,7 @@ slot! {
         SecurityDescriptor: PSECURITY_DESCRIPTOR,
         Irp: *mut IRP,
     ) -> NtStatus {
-        let _ = (OwningProcess, OwningThread, SecurityDescriptor);
+        let _ = (OwningProcess, OwningThread);
         let creator = caller::current();
         let client = client::find(Client);
         let owner = client.clone();
@@ -173,7 +191,8 @@ slot! {
             let local = unsafe { border::address(LocalAddress) }?;
             // SAFETY: as above.
             let remote = unsafe { border::address(RemoteAddress) }?;
-            Ok(client.captured()?.socket_connect(local, remote, Some(events)))
+            let security = client.security(SecurityDescriptor as usize)?;
+            Ok(client.captured()?.socket_connect_with(local, remote, Some(events), security))
         };
         let ending = move |connected: ConnectionSocket| {
             let Ok(client) = owner else { return 0 }; // refused before
@@ -265,24 +284,22 @@ slot! {
         };
         const NS_ALL: u32 = 0;
         const NS_DNS: u32 = 12;
+        let lookup = match (NameSpace, client.captured()) {
+            (NS_ALL | NS_DNS, Ok(captured)) => captured.address_info(node.as_deref(), service.as_deref(), hints),
+            (_, Err(status)) => return irp.refuse(status),
+            _ => Pending::failed(NtStatus::NOT_FOUND),
+        };
         let result = Out::new(Result);
-        let parked = Parked::park(irp, client.begin());
-        names::run(move || {
-            let found = match NameSpace {
-                NS_ALL | NS_DNS => names::lookup(node.as_deref(), service.as_deref(), hints),
-                _ => Err(NtStatus::NOT_FOUND),
-            };
-            // A cancelled lookup leaves the result untouched and nothing to free (F-225).
-            parked.end_with(|| match found {
-                Ok(found) => {
-                    result.write(names::list(&found, hints));
-                    done(0)
-                }
-                Err(status) => {
-                    result.write(std::ptr::null_mut());
-                    failed(status)
-                }
-            });
+        // A cancelled lookup leaves the result untouched and nothing to free (F-225).
+        irp.pend_until(lookup, client.begin(), move |found| match found {
+            Ok(found) => {
+                result.write(names::list(&found, hints));
+                done(0)
+            }
+            Err(error) => {
+                result.write(std::ptr::null_mut());
+                failed(error.status())
+            }
         });
         NtStatus::PENDING
     }
@@ -336,23 +353,23 @@ slot! {
             Err(status) => return irp.refuse(status),
         };
         let (node_out, service_out) = (Out::new(NodeName), Out::new(ServiceName));
-        let parked = Parked::park(irp, client.begin());
-        names::run(move || {
-            let found = names::name(address, Flags);
-            parked.end_with(move || {
-                let (node, service) = (node, service);
-                let write = || {
-                    let (host, port) = found?;
-                    if let Some(SendString(room)) = &node {
-                        names::write_string(node_out, room, &host)?;
-                    }
-                    if let Some(SendString(room)) = &service {
-                        names::write_string(service_out, room, &port)?;
-                    }
-                    Ok(())
-                };
-                write().map_or_else(failed, |()| done(0))
-            });
+        let lookup = match client.captured() {
+            Ok(captured) => captured.name_info(address, Flags),
+            Err(status) => return irp.refuse(status),
+        };
+        irp.pend_until(lookup, client.begin(), move |found| {
+            let (node, service) = (node, service);
+            let write = || {
+                let found = found.map_err(|error| error.status())?;
+                if let Some(SendString(room)) = &node {
+                    names::write_string(node_out, room, &found.node)?;
+                }
+                if let Some(SendString(room)) = &service {
+                    names::write_string(service_out, room, &found.service)?;
+                }
+                Ok(())
+            };
+            write().map_or_else(failed, |()| done(0))
         });
         NtStatus::PENDING
     }

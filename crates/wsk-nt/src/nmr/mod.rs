@@ -34,6 +34,14 @@ struct Module {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
+enum Attach {
+    No,
+    /// The provider's attach function runs.
+    Asked,
+    Done,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Detach {
     No,
     /// Called, or to be called by who set this.
@@ -45,9 +53,11 @@ struct Binding {
     id: usize,
     client: usize,
     provider: usize,
-    attached: bool,
+    attached: Attach,
     /// The client's attach function has returned: the binding can be detached.
     bound: bool,
+    /// It returned a failure though the provider had attached: for the client there is no binding (F-33).
+    declined: bool,
     client_context: usize,
     provider_context: usize,
     client_detach: Detach,
@@ -78,6 +88,11 @@ impl Registrar {
 
     fn binding(&mut self, id: usize) -> Option<&mut Binding> {
         self.bindings.iter_mut().find(|binding| binding.id == id)
+    }
+
+    /// Whether a module is gone, or on its way out: nothing attaches to it any more.
+    fn leaves(&self, id: usize) -> bool {
+        self.module(id).is_none_or(|module| module.deregistering)
     }
 
     fn client(&self, id: usize) -> Option<(*const NPI_CLIENT_CHARACTERISTICS, usize)> {
@@ -136,6 +151,9 @@ fn attach_all(id: usize) {
 fn offer(client: usize, provider: usize) {
     let (binding, attach, context, instance) = {
         let mut registrar = REGISTRAR.lock();
+        if registrar.leaves(client) || registrar.leaves(provider) {
+            return;
+        }
         let (Some((characteristics, context)), Some((theirs, _))) =
             (registrar.client(client), registrar.provider(provider))
         else {
@@ -146,8 +164,9 @@ fn offer(client: usize, provider: usize) {
             id,
             client,
             provider,
-            attached: false,
+            attached: Attach::No,
             bound: false,
+            declined: false,
             client_context: 0,
             provider_context: 0,
             client_detach: Detach::No,
@@ -163,32 +182,39 @@ fn offer(client: usize, provider: usize) {
         Some(attach) => unsafe { attach(binding as HANDLE, context as *mut c_void, instance) },
         None => NtStatus::NOINTERFACE,
     };
-    let late = {
+    let over = {
         let mut registrar = REGISTRAR.lock();
-        let gone = |id: usize| registrar.module(id).is_none_or(|module| module.deregistering);
-        let leaving = gone(client) || gone(provider);
-        match registrar.binding(binding).filter(|binding| binding.attached) {
+        let leaving = registrar.leaves(client) || registrar.leaves(provider);
+        match registrar.binding(binding).filter(|binding| binding.attached == Attach::Done) {
             Some(binding) => {
                 binding.bound = true;
-                if !status.is_success() {
+                binding.declined = !status.is_success();
+                if binding.declined {
+                    binding.client_detach = Detach::Done;
                     verify::violation("NMR", "ClientAttachProvider fails after NmrClientAttachProvider succeeded");
                 }
-                leaving
+                leaving || binding.declined
             }
             None => {
                 registrar.bindings.retain(|other| other.id != binding);
+                if status.is_success() {
+                    verify::violation("NMR", "ClientAttachProvider succeeds without NmrClientAttachProvider");
+                }
                 CHANGED.notify_all();
                 false
             }
         }
     };
-    if late {
+    if over {
         detach(binding);
     }
 }
 
 /// NmrClientAttachProvider (F-33).
-pub(crate) unsafe extern "win64" fn NmrClientAttachProvider(
+///
+/// # Safety
+/// As the DDI says: inside ClientAttachProvider, with that binding.
+pub unsafe extern "win64" fn NmrClientAttachProvider(
     binding: HANDLE,
     client_context: *mut c_void,
     client_dispatch: *const c_void,
@@ -199,14 +225,20 @@ pub(crate) unsafe extern "win64" fn NmrClientAttachProvider(
     let id = binding as usize;
     let found = {
         let mut registrar = REGISTRAR.lock();
-        let parts =
-            registrar.binding(id).filter(|binding| !binding.attached).map(|binding| (binding.client, binding.provider));
-        parts.and_then(|(client, provider)| Some((registrar.client(client)?, registrar.provider(provider)?)))
+        let asked = registrar.binding(id).filter(|binding| binding.attached == Attach::No && !binding.bound);
+        asked.map(|binding| (binding.client, binding.provider)).map(|(client, provider)| {
+            // Who leaves takes nobody on any more.
+            let stay = !registrar.leaves(client) && !registrar.leaves(provider);
+            let both = registrar.client(client).zip(registrar.provider(provider)).filter(|_| stay)?;
+            registrar.binding(id)?.attached = Attach::Asked;
+            Some(both)
+        })
     };
-    let Some(((client, _), (provider, context))) = found else {
+    let Some(found) = found else {
         verify::violation("NMR", "NmrClientAttachProvider outside ClientAttachProvider, or twice");
         return NtStatus::INVALID_PARAMETER;
     };
+    let Some(((client, _), (provider, context))) = found else { return NtStatus::NOINTERFACE };
     let mut made_context = std::ptr::null_mut();
     let mut dispatch = std::ptr::null();
     // SAFETY: both modules are registered; the provider's function (DDI).
@@ -224,12 +256,12 @@ pub(crate) unsafe extern "win64" fn NmrClientAttachProvider(
             None => NtStatus::NOINTERFACE,
         }
     };
+    if let Some(binding) = REGISTRAR.lock().binding(id) {
+        binding.attached = if status.is_success() { Attach::Done } else { Attach::No };
+        binding.client_context = client_context as usize;
+        binding.provider_context = made_context as usize;
+    }
     if status.is_success() {
-        if let Some(binding) = REGISTRAR.lock().binding(id) {
-            binding.attached = true;
-            binding.client_context = client_context as usize;
-            binding.provider_context = made_context as usize;
-        }
         // SAFETY: the client's variables.
         unsafe {
             provider_context.write(made_context);
@@ -288,12 +320,15 @@ fn detached(id: usize, side: Side) -> bool {
         if binding.client_detach != Detach::Done || binding.provider_detach != Detach::Done {
             return true;
         }
-        let (client, provider) = (binding.client, binding.provider);
+        let (client, provider, bound) = (binding.client, binding.provider, !binding.declined);
         let contexts = (binding.client_context, binding.provider_context);
         // SAFETY: both are registered until the binding is gone, below.
         unsafe {
             (
-                registrar.client(client).and_then(|(client, _)| (*client).ClientCleanupBindingContext),
+                registrar
+                    .client(client)
+                    .filter(|_| bound)
+                    .and_then(|(client, _)| (*client).ClientCleanupBindingContext),
                 registrar.provider(provider).and_then(|(provider, _)| (*provider).ProviderCleanupBindingContext),
                 contexts,
             )
@@ -430,6 +465,32 @@ pub(crate) fn registered_in(range: &Range<usize>) -> Vec<(String, usize)> {
     let ours = registrar.modules.iter().filter(|module| range.contains(&module.characteristics));
     ours.map(|module| (format!("NMR {:?} of {} is registered", module.side, module.npi), module.characteristics))
         .collect()
+}
+
+#[cfg(test)]
+pub(crate) fn handle_of(characteristics: usize) -> Option<usize> {
+    REGISTRAR.lock().modules.iter().find(|module| module.characteristics == characteristics).map(|module| module.id)
+}
+
+/// Forgets modules whose characteristics lie in the range, a driver's image that is about to go: nothing of them is called any
+/// more, and their peers are detached.
+pub fn abandon(range: &Range<usize>) {
+    let bindings: Vec<(usize, Side)> = {
+        let mut registrar = REGISTRAR.lock();
+        let left = registrar.modules.iter().filter(|module| range.contains(&module.characteristics));
+        let gone: Vec<usize> = left.map(|module| module.id).collect();
+        registrar.modules.retain(|module| !gone.contains(&module.id));
+        registrar.offered.retain(|(client, provider)| !gone.contains(client) && !gone.contains(provider));
+        let theirs = registrar.bindings.iter().flat_map(|binding| {
+            let sides = [(Side::Client, binding.client), (Side::Provider, binding.provider)];
+            sides.into_iter().filter(|(_, id)| gone.contains(id)).map(|(side, _)| (binding.id, side))
+        });
+        theirs.collect()
+    };
+    for (binding, side) in bindings {
+        detach(binding);
+        detached(binding, side); // nobody would complete what it had pended
+    }
 }
 
 exports! {

@@ -73,6 +73,7 @@ fn a_fresh_irp_has_its_fields_where_drivers_look() {
     }
 }
 
+// F-44
 #[test]
 fn an_irp_of_one_location_comes_back_with_a_null_device() {
     let mut owner = level(NtStatus::MORE_PROCESSING_REQUIRED);
@@ -95,6 +96,7 @@ fn an_irp_of_one_location_comes_back_with_a_null_device() {
     }
 }
 
+// F-43
 #[test]
 fn a_passed_down_irp_walks_up_by_its_flags() {
     let (mut bottom, mut middle, mut top) =
@@ -128,6 +130,7 @@ fn a_passed_down_irp_walks_up_by_its_flags() {
     }
 }
 
+// F-43
 #[test]
 fn the_walk_stops_in_the_middle_and_goes_on_when_told() {
     let (mut lower, mut upper) = (level(NtStatus::MORE_PROCESSING_REQUIRED), level(NtStatus::MORE_PROCESSING_REQUIRED));

@@ -196,7 +196,7 @@ impl Socket {
                 }
                 Effect::Submit(operation) => self.try_now(operation, turn),
                 Effect::Bind(local) => {
-                    let result = self.endpoint.bind(local);
+                    let result = self.bind_endpoint(local);
                     self.follow(turn, |machine, fx| machine.bound(result, fx));
                 }
                 Effect::Listen => {
@@ -299,6 +299,7 @@ pub(super) fn can_try(operation: &Operation) -> bool {
 }
 
 /// Does an operation without waiting: its terminal event, or what is left of it.
+#[allow(clippy::result_large_err)] // it is the argument that comes back
 pub(super) fn attempt(endpoint: &dyn Endpoint, operation: Operation) -> Result<Event, Operation> {
     match operation {
         Operation::Send { parts, offset } => {
@@ -315,11 +316,13 @@ pub(super) fn attempt(endpoint: &dyn Endpoint, operation: Operation) -> Result<E
             Ok(None) => Err(Operation::Receive { memory, offset }),
             Err(status) => Ok(Event::ReceiveDone { memory, result: Err(StreamEnd::Failed(status)) }),
         },
-        Operation::SendTo { id, memory, remote } => match endpoint.try_send_to(&memory, remote) {
-            Ok(Some(n)) => Ok(Event::SendToDone { id, memory, result: Ok(n) }),
-            Ok(None) => Err(Operation::SendTo { id, memory, remote }),
-            Err(status) => Ok(Event::SendToDone { id, memory, result: Err(status) }),
-        },
+        Operation::SendTo { id, messages, sent, remote, control } => {
+            match endpoint.try_send_to(&messages, sent, remote, &control) {
+                Ok(sent) if sent == messages.len() => Ok(Event::SendToDone { id, messages, sent, result: Ok(()) }),
+                Ok(sent) => Err(Operation::SendTo { id, messages, sent, remote, control }),
+                Err(status) => Ok(Event::SendToDone { id, messages, sent, result: Err(status) }),
+            }
+        }
         other => Err(other),
     }
 }

@@ -10,19 +10,23 @@ mod straight;
 mod waiters;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 use wsk_abi::status::NtStatus;
 use wsk_core::effect::{Effects, InspectId};
 use wsk_core::request::RequestId;
+use wsk_core::security::Subject;
+use wsk_core::sharing::{Bind, BindId};
 use wsk_core::socket::connection::{Connection, Events};
-use wsk_core::transport::{Endpoint, Event, Incoming, Operation, Token};
+use wsk_core::socket::datagram::DatagramSocket;
+use wsk_core::transport::{Endpoint, Event, Family, Incoming, Operation, Protocol, Token, Transport};
 
 use crate::connection::ConnectionSocket;
 use crate::events::ConnectionEvents;
 use crate::machine::Machine;
+use crate::option::{Categories, Kept};
 use crate::processor::{Mail, Processor};
 use crate::registration::ClientShared;
 use crate::request::{FromCompletion, Request};
@@ -47,6 +51,10 @@ pub(crate) struct Socket {
     pub(crate) home: Arc<Processor>,
     pub(crate) client: Arc<ClientShared>,
     pub(crate) endpoint: Arc<dyn Endpoint>,
+    pub(crate) family: Family,
+    pub(crate) protocol: Protocol,
+    /// Its place in the table of addresses (control.md 7), as long as the endpoint has its address.
+    claim: Mutex<Option<BindId>>,
     token: Token,
     sink: Sink,
     /// Transport memory released by the client so far, all in all; wraps.
@@ -64,6 +72,7 @@ impl Socket {
         home: Arc<Processor>,
         client: Arc<ClientShared>,
         endpoint: Arc<dyn Endpoint>,
+        (family, protocol): (Family, Protocol),
         machine: Machine,
         sink: Sink,
     ) -> Result<Arc<Self>, NtStatus> {
@@ -73,6 +82,9 @@ impl Socket {
                 home: home.clone(),
                 client,
                 endpoint,
+                family,
+                protocol,
+                claim: Mutex::default(),
                 token,
                 sink,
                 freed: AtomicUsize::new(0),
@@ -112,8 +124,10 @@ impl Socket {
         let sink = events.map_or(Sink::None, Sink::Connection);
         let home = self.client.provider.home_of_accepted(&self.home);
         let endpoint = incoming.endpoint.clone();
-        match Self::create(home, self.client.clone(), endpoint, Machine::Connection(machine), sink) {
+        let kind = (self.family, self.protocol);
+        match Self::create(home, self.client.clone(), endpoint, kind, Machine::Connection(machine), sink) {
             Ok(socket) => {
+                socket.state.lock().kept = self.kept(Kept::inherited); // C-18
                 if !by_event {
                     socket.decide(None, |machine, fx| machine.advance(fx));
                 }
@@ -137,6 +151,9 @@ impl Socket {
                 home: self.home.clone(),
                 client: self.client.clone(),
                 endpoint: incoming.endpoint,
+                family: self.family,
+                protocol: self.protocol,
+                claim: Mutex::default(),
                 token,
                 sink: Sink::None,
                 freed: AtomicUsize::new(0),
@@ -200,6 +217,7 @@ impl Socket {
             return;
         }
         let id = state.new_request(Waiter::Forgotten);
+        self.cancel_waits();
         self.decide_locked(state, None, |machine, fx| machine.close(id, fx));
     }
 
@@ -210,8 +228,12 @@ impl Socket {
         self.decide(None, |machine, fx| {
             let mut next = Some(first);
             while let Some(event) = next {
-                if let Event::Connected(Ok(())) = event {
-                    machine.set_addresses(self.endpoint.local_address().ok(), self.endpoint.remote_address().ok());
+                match event {
+                    Event::Connected { result: Ok(_), .. } => {
+                        machine.set_addresses(self.endpoint.local_address().ok(), self.endpoint.remote_address().ok());
+                    }
+                    Event::Detached => self.let_go(),
+                    _ => {}
                 }
                 machine.handle(event, fx);
                 next = more();
@@ -230,7 +252,96 @@ impl Socket {
 
     /// The driver is gone.
     pub(crate) fn driver_lost(self: &Arc<Self>) {
+        self.let_go();
         self.decide(None, |machine, fx| machine.driver_lost(fx));
+    }
+
+    // ---- the address ----
+
+    /// Binds the endpoint, if the sockets there are let it (control.md 7).
+    fn bind_endpoint(&self, local: SocketAddr) -> Result<SocketAddr, NtStatus> {
+        static SYSTEM: LazyLock<Subject> = LazyLock::new(Subject::default);
+        let (bind, subject) = self.kept(|kept| {
+            let (mode, security) = (kept.mode(), kept.security.clone());
+            (
+                Bind { protocol: self.protocol, local, dual: kept.is_dual(self.family), mode, security },
+                kept.subject.clone(),
+            )
+        });
+        let binds = &self.client.provider.binds;
+        let (id, shares) = binds.lock().claim(bind, subject.as_ref().unwrap_or(&SYSTEM))?;
+        match self.endpoint.bind(local, shares) {
+            Ok(chosen) => {
+                binds.lock().settle(id, chosen);
+                *self.claim.lock() = Some(id);
+                Ok(chosen)
+            }
+            Err(status) => {
+                binds.lock().release(id);
+                Err(status)
+            }
+        }
+    }
+
+    /// The endpoint is closed, and others may have its address.
+    fn let_go(&self) {
+        if let Some(id) = self.claim.lock().take() {
+            self.client.provider.binds.lock().release(id);
+        }
+    }
+
+    // ---- options ----
+
+    /// Looks at what the socket keeps of its options.
+    pub(crate) fn kept<R>(&self, look: impl FnOnce(&Kept) -> R) -> R {
+        match &self.state.lock().kept {
+            Some(kept) => look(kept),
+            None => look(&Kept::default()),
+        }
+    }
+
+    /// Changes what it keeps.
+    pub(crate) fn keep(&self, change: impl FnOnce(&mut Kept)) {
+        change(self.state.lock().kept.get_or_insert_default());
+    }
+
+    /// The categories it has by now, of those of its handle: a stream socket has both until it has a role.
+    pub(crate) fn role(&self, of_handle: Categories) -> Categories {
+        self.state.lock().machine.stream().map_or(of_handle, |stream| stream.categories())
+    }
+
+    pub(crate) fn is_created(&self) -> bool {
+        self.state.lock().machine.is_created()
+    }
+
+    pub(crate) fn with_datagram(&self, change: impl FnOnce(&mut DatagramSocket)) {
+        if let Some(datagram) = self.state.lock().machine.datagram() {
+            change(datagram);
+        }
+    }
+
+    /// Where datagrams without an address go.
+    pub(crate) fn fixed_remote(&self) -> Option<SocketAddr> {
+        self.state.lock().machine.datagram().and_then(|datagram| datagram.default_destination())
+    }
+
+    /// The transport that carries it.
+    ///
+    /// # Errors
+    /// FILE_FORCED_CLOSED: it has gone.
+    pub(crate) fn transport(&self) -> Result<Arc<dyn Transport>, NtStatus> {
+        self.home.carrier().map(|carrier| carrier.transport.clone()).ok_or(NtStatus::FILE_FORCED_CLOSED)
+    }
+
+    /// # Errors
+    /// INVALID_PARAMETER: the address is of another family than the socket.
+    pub(crate) fn check_family(&self, address: &SocketAddr) -> Result<(), NtStatus> {
+        if Family::of(address) == self.family { Ok(()) } else { Err(NtStatus::INVALID_PARAMETER) }
+    }
+
+    /// The close begins: what waits for changes of the network is cancelled (C-33).
+    pub(crate) fn cancel_waits(self: &Arc<Self>) {
+        self.client.provider.network.cancel(self);
     }
 
     pub(crate) fn token(&self) -> Token {

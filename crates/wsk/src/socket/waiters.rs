@@ -14,6 +14,7 @@ use wsk_core::request::{Completion, Outcome, RequestId};
 use crate::connection::ConnectionSocket;
 use crate::events::ConnectionEvents;
 use crate::machine::Machine;
+use crate::option::Kept;
 use crate::processor::{Mail, enter_client, enter_waker, holds_completions, take_fresh};
 
 use super::calls::count;
@@ -69,6 +70,8 @@ pub(crate) struct State {
     pub(super) freed: usize,
     /// Mail::Gone is posted.
     pub(super) gone: bool,
+    /// Options that the transport does not keep; none on most sockets.
+    pub(super) kept: Option<Box<Kept>>,
 }
 
 impl State {
@@ -81,6 +84,7 @@ impl State {
             next_request: 0,
             freed: 0,
             gone: false,
+            kept: None,
         }
     }
 

@@ -16,6 +16,7 @@ arms! {
     bug_on_epoll: f137_a_peer_that_reset_before_accept_is_skipped;
 }
 
+// F-135: the late one waits in the backlog.
 fn f131_accept_before_and_after_the_connection(arm: Arm) {
     let world = arm.world();
     let (listener, address) = world.listener(None);
@@ -103,6 +104,7 @@ fn e50_accept_event(arm: Arm) {
 }
 
 /// The echo sample queues a receive from another thread before its accept callback has returned.
+// F-138
 fn e52_the_socket_is_usable_in_the_callback(arm: Arm) {
     let world = arm.world();
     let gate = Gate::new();
@@ -140,6 +142,7 @@ fn e55_a_rejected_connection_is_reset(arm: Arm) {
     listener.close().ok();
 }
 
+// F-135
 fn e112_a_queued_accept_goes_before_the_event(arm: Arm) {
     let world = arm.world();
     let (acceptor, sockets, _) = Acceptor::new(None);
@@ -169,6 +172,7 @@ fn e47_connections_wait_while_accept_is_disabled(arm: Arm) {
     assert_eq!(sockets.next().remote_address().unwrap(), by_event.address());
 }
 
+// F-114
 fn e125_close_resets_what_waits_and_spares_what_was_accepted(arm: Arm) {
     let world = arm.world();
     let (listener, address) = world.listener(None);

@@ -79,7 +79,7 @@ fn c51_two_default_binds_of_one_address_conflict(arm: Arm) {
 fn dual(world: &World) -> (wsk::ListenSocket, crate::support::Inbox<wsk::ConnectionSocket>, u16) {
     let (acceptor, sockets, _) = Acceptor::new(None);
     let listener = world.client.listen_socket(Family::V6, Some(std::sync::Arc::new(acceptor))).unwrap();
-    listener.set_v6_only(false).unwrap();
+    listener.set(wsk::option::V6Only(false)).unwrap();
     listener.bind("[::]:0".parse().unwrap()).ok();
     let port = listener.local_address().unwrap().port();
     (listener, sockets, port)
@@ -113,7 +113,7 @@ fn c40_dual_mode_accepts_both_families(arm: Arm) {
 fn c40_dual_mode_datagrams_of_both_families(arm: Arm) {
     let world = arm.world();
     let socket = world.client.datagram_socket(Family::V6, None).unwrap();
-    socket.set_v6_only(false).unwrap();
+    socket.set(wsk::option::V6Only(false)).unwrap();
     socket.bind("[::]:0".parse().unwrap()).ok();
     let port = socket.local_address().unwrap().port();
     let peer = world.peer_udp(v4());
@@ -129,6 +129,7 @@ fn c40_dual_mode_datagrams_of_both_families(arm: Arm) {
     assert_eq!(socket.receive_from(vec![0; 16]).ok().source(), peer.address());
 }
 
+// F-92: sockets are IPv6 only unless told otherwise.
 fn c41_mapped_addresses_need_dual_mode(arm: Arm) {
     let world = arm.world();
     let mapped: SocketAddr = "[::ffff:127.0.0.1]:9".parse().unwrap();
@@ -151,16 +152,16 @@ fn c44_v6_only_after_bind(arm: Arm) {
         };
         let listener = client.listen_socket(family, None).unwrap();
         listener.bind(any(family)).ok();
-        assert_eq!(status_of(listener.set_v6_only(false)), wrong);
+        assert_eq!(status_of(listener.set(wsk::option::V6Only(false))), wrong);
         let datagram = client.datagram_socket(family, None).unwrap();
         datagram.bind(any(family)).ok();
-        assert_eq!(status_of(datagram.set_v6_only(false)), wrong);
+        assert_eq!(status_of(datagram.set(wsk::option::V6Only(false))), wrong);
         let connection = client.connection_socket(family, None).unwrap();
         connection.bind(any(family)).ok();
-        assert_eq!(status_of(connection.set_v6_only(false)), wrong);
+        assert_eq!(status_of(connection.set(wsk::option::V6Only(false))), wrong);
         let stream = client.stream_socket(family, None, None).unwrap();
         stream.bind(any(family)).ok();
-        assert_eq!(status_of(stream.set_v6_only(false)), wrong);
+        assert_eq!(status_of(stream.set(wsk::option::V6Only(false))), wrong);
     }
 }
 

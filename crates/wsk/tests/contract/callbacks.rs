@@ -13,7 +13,7 @@ use wsk::{
 arms! {
     all: e3_waiting_is_refused_in_every_callback, e3_waiting_is_refused_in_completions, e3_polling_is_refused,
         e3_what_has_completed_can_be_taken, promise5_any_function_in_any_callback, promise5_other_sockets_in_a_callback,
-        a_capture_that_would_wait_is_refused, a_panicking_callback_harms_nobody;
+        e5_callbacks_never_run_inside_a_call, a_capture_that_would_wait_is_refused, a_panicking_callback_harms_nobody;
 }
 
 /// Waits for a receive that nothing is going to complete; the receive is let go afterwards.
@@ -56,7 +56,7 @@ fn e3_waiting_is_refused_in_every_callback(arm: Arm) {
         InspectAction::Accept
     });
     let listener = world.client.listen_socket(Family::V4, Some(Arc::new(acceptor))).unwrap();
-    listener.set_conditional_accept(true).unwrap();
+    listener.set(wsk::option::ConditionalAccept(true)).unwrap();
     listener.bind(v4()).ok();
     listener.enable(EventMask::ACCEPT | EventMask::RECEIVE | EventMask::DISCONNECT).unwrap();
     let expect = |what| assert_eq!(outcome.recv_timeout(PATIENCE).unwrap(), (what, NtStatus::POSSIBLE_DEADLOCK));
@@ -149,7 +149,7 @@ fn promise5_any_function_in_any_callback(arm: Arm) {
         socket.receive(vec![0; 8]).cancel();
         let _ = (socket.local_address().unwrap(), socket.remote_address().unwrap(), socket.requests_queued());
         let _ = (socket.receive_backlog(), socket.ideal_send_backlog(), socket.inspect_id().is_err());
-        socket.set_keep_alive(true).unwrap();
+        socket.set(wsk::option::KeepAlive(true)).unwrap();
         socket.enable(EventMask::DISCONNECT | EventMask::RECEIVE).unwrap();
         let status = socket.disable_without_request(EventMask::DISCONNECT);
         socket.connect(v4()).detach();
@@ -201,6 +201,23 @@ fn promise5_other_sockets_in_a_callback(arm: Arm) {
         assert_eq!(outcome.recv_timeout(PATIENCE), Ok(NtStatus::SUCCESS));
     }
     socket.close().ok();
+}
+
+/// What waits is indicated as soon as the callback is enabled, but by another thread.
+fn e5_callbacks_never_run_inside_a_call(arm: Arm) {
+    let world = arm.world();
+    let (told, outcome) = mpsc::channel();
+    let (conn, _seen) = Conn::answering(move |_, _| {
+        tell(&told, std::thread::current().id());
+        Receive::Accepted
+    });
+    for _ in 0..50 {
+        let (socket, peer) = world.accepted(Some(conn.clone()));
+        peer.send(b"x");
+        world.settle();
+        socket.enable(EventMask::RECEIVE).unwrap();
+        assert_ne!(outcome.recv_timeout(PATIENCE).unwrap(), std::thread::current().id());
+    }
 }
 
 fn a_capture_that_would_wait_is_refused(arm: Arm) {

@@ -117,6 +117,7 @@ fn f162_abort_loses_no_completed_send(arm: Arm) {
     });
 }
 
+// E-122
 fn f112_close_from_the_sockets_own_callback(arm: Arm) {
     let world = arm.world();
     let (closed, end) = mpsc::channel();

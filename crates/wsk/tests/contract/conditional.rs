@@ -40,12 +40,13 @@ fn conditional(world: &World, answer: fn(&InspectRequest) -> InspectAction) -> C
     let (acceptor, sockets, seen) = Acceptor::new(None);
     let acceptor = acceptor.on_inspect(move |_, request| answer(request));
     let listener = world.client.listen_socket(Family::V4, Some(Arc::new(acceptor))).unwrap();
-    listener.set_conditional_accept(true).unwrap();
+    listener.set(wsk::option::ConditionalAccept(true)).unwrap();
     listener.bind(v4()).ok();
     let address = listener.local_address().unwrap();
     Conditional { listener, address, sockets, seen }
 }
 
+// E-60
 fn e63_accept(arm: Arm) {
     let world = arm.world();
     let c = conditional(&world, |_| InspectAction::Accept);
@@ -66,6 +67,7 @@ fn e63_accept(arm: Arm) {
     assert_eq!(c.complete(request.id, InspectAction::Accept), NtStatus::NOT_FOUND); // finished
 }
 
+// E-66
 fn e63_reject(arm: Arm) {
     let world = arm.world();
     let c = conditional(&world, |_| InspectAction::Reject);
@@ -127,7 +129,7 @@ fn f140_a_complete_that_overtakes_the_pend(arm: Arm) {
         InspectAction::Pend
     });
     let listener = world.client.listen_socket(Family::V4, Some(Arc::new(acceptor))).unwrap();
-    listener.set_conditional_accept(true).unwrap();
+    listener.set(wsk::option::ConditionalAccept(true)).unwrap();
     listener.bind(v4()).ok();
     let address = listener.local_address().unwrap();
     let c = Conditional { listener, address, sockets, seen };
@@ -169,6 +171,7 @@ fn e63_accepted_then_lost_before_it_is_taken(arm: Arm) {
     assert!(matches!(left[..], [Seen::Inspect(request)] if request.remote == second.address()), "{left:?}");
 }
 
+// F-114
 fn e69_close_with_pended_inspections(arm: Arm) {
     let world = arm.world();
     let c = conditional(&world, |_| InspectAction::Pend);
@@ -184,9 +187,9 @@ fn e69_close_with_pended_inspections(arm: Arm) {
 fn e31_after_bind_it_is_too_late(arm: Arm) {
     let world = arm.world();
     let (listener, address) = world.listener(None);
-    assert_eq!(status_of(listener.set_conditional_accept(true)), NtStatus::INVALID_DEVICE_STATE);
+    assert_eq!(status_of(listener.set(wsk::option::ConditionalAccept(true))), NtStatus::INVALID_DEVICE_STATE);
     let c = conditional(&world, |_| InspectAction::Reject);
-    assert_eq!(status_of(c.listener.set_conditional_accept(false)), NtStatus::INVALID_DEVICE_STATE);
+    assert_eq!(status_of(c.listener.set(wsk::option::ConditionalAccept(false))), NtStatus::INVALID_DEVICE_STATE);
     world.peer_connect(c.address).expect_reset();
     let id = InspectId { key: 0, serial: 0 };
     assert_eq!(listener.inspect_complete(id, InspectAction::Accept).status(), NtStatus::INVALID_DEVICE_STATE);
@@ -206,9 +209,9 @@ fn e32_no_inspect_callback(arm: Arm) {
     let (mut acceptor, ..) = Acceptor::new(None);
     acceptor.inspects = false;
     let listener = world.client.listen_socket(Family::V4, Some(Arc::new(acceptor))).unwrap();
-    listener.set_conditional_accept(true).unwrap();
+    listener.set(wsk::option::ConditionalAccept(true)).unwrap();
     assert_eq!(listener.bind(v4()).status(), NtStatus::INVALID_PARAMETER);
-    listener.set_conditional_accept(false).unwrap();
+    listener.set(wsk::option::ConditionalAccept(false)).unwrap();
     listener.bind(v4()).ok();
 }
 
@@ -216,7 +219,7 @@ fn e32_no_inspect_callback(arm: Arm) {
 fn e32_no_inspect_callback_on_a_stream_socket(arm: Arm) {
     let world = arm.world();
     let stream = world.client.stream_socket(Family::V4, None, None).unwrap();
-    stream.set_conditional_accept(true).unwrap();
+    stream.set(wsk::option::ConditionalAccept(true)).unwrap();
     assert_eq!(stream.bind(v4()).status(), NtStatus::INVALID_PARAMETER);
 }
 
@@ -297,7 +300,7 @@ fn f142_pend_on_a_stream_listener(arm: Arm) {
     let (acceptor, sockets, seen) = Acceptor::new(None);
     let acceptor = acceptor.on_inspect(|_, _| InspectAction::Pend);
     let stream = world.client.stream_socket(Family::V4, Some(Arc::new(acceptor)), None).unwrap();
-    stream.set_conditional_accept(true).unwrap();
+    stream.set(wsk::option::ConditionalAccept(true)).unwrap();
     stream.bind(v4()).ok();
     stream.listen().ok();
     let accept = stream.accept();

@@ -287,7 +287,7 @@ fn f191_broadcast_needs_the_option(arm: Arm) {
     let (socket, _) = bound(&world);
     let broadcast = "255.255.255.255:9".parse().unwrap();
     assert_eq!(socket.send_to(&b"x"[..], broadcast).status(), NtStatus::ACCESS_DENIED);
-    socket.set_broadcast(true).unwrap();
+    socket.set(wsk::option::Broadcast(true)).unwrap();
     // A socket on 127.0.0.1 cannot reach it; but it is not for want of the permission.
     assert_ne!(socket.send_to(&b"x"[..], broadcast).status(), NtStatus::ACCESS_DENIED);
 }

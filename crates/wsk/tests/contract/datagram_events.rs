@@ -97,6 +97,7 @@ fn e90_order_is_kept_over_a_refusal(arm: Arm) {
     assert_eq!(all, (0..20).collect::<Vec<u8>>());
 }
 
+// F-198
 fn e90_receive_from_takes_what_was_refused(arm: Arm) {
     let world = arm.world();
     let (socket, address, seen, _refuse) = refusing(&world);
@@ -124,6 +125,7 @@ fn e92_receive_from_does_not_switch_on_again(arm: Arm) {
     assert_eq!(socket.receive_from(vec![0; 16]).ok().bytes(), b"unseen");
 }
 
+// E-30
 fn e91_a_static_refusal_drops(arm: Arm) {
     let world = arm.world();
     world.client.set_static_event_callbacks(EventMask::RECEIVE_FROM).unwrap();
@@ -142,6 +144,7 @@ fn e91_a_static_refusal_drops(arm: Arm) {
     assert_eq!(seen.datagrams(1)[0].0, b"kept"); // the refused ones are not indicated again
 }
 
+// F-198
 fn e112_queued_requests_go_first(arm: Arm) {
     let world = arm.world();
     let (socket, address, seen) = enabled(&world);

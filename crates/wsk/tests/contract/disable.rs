@@ -44,6 +44,7 @@ fn e42_disable_while_nothing_runs(arm: Arm) {
     }
 }
 
+// E-41
 fn e42_disable_with_a_request_while_it_runs(arm: Arm) {
     let world = arm.world();
     let (socket, peer, seen, inside, gate) = held(&world);
@@ -59,6 +60,7 @@ fn e42_disable_with_a_request_while_it_runs(arm: Arm) {
     seen.nothing();
 }
 
+// E-41
 fn e42_disable_without_a_request_while_it_runs(arm: Arm) {
     let world = arm.world();
     let (socket, peer, seen, inside, gate) = held(&world);
@@ -144,6 +146,7 @@ fn e47_what_came_meanwhile_is_delivered(arm: Arm) {
     assert_eq!(seen.next(), Seen::Disconnect { abortive: false });
 }
 
+// E-43
 fn promise3_after_a_disable_the_callback_does_not_run(arm: Arm) {
     let world = arm.world();
     let allowed = Arc::new(AtomicBool::new(true));

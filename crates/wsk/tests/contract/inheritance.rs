@@ -94,6 +94,7 @@ fn e33_enabling_inside_the_accept_callback(arm: Arm) {
     sockets.next();
 }
 
+// F-86
 fn e57_without_inheritance_all_is_off(arm: Arm) {
     let world = arm.world();
     let (recorder, seen) = Conn::recorder();

@@ -58,6 +58,7 @@ fn disconnect_comes_after_the_last_receive_returned(arm: Arm) {
     assert_eq!(early.recv_timeout(crate::support::PATIENCE), Ok(1));
 }
 
+// E-78: the FIN itself is no indication.
 fn all_data_is_indicated_before_the_disconnect(arm: Arm) {
     let world = arm.world();
     let (recorder, seen) = Conn::recorder();

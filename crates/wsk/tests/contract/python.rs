@@ -82,7 +82,7 @@ impl ConnectionEvents for Echo {
 fn echo_listener(world: &World) -> (wsk::ListenSocket, u16, crate::support::Inbox<ConnectionSocket>) {
     let (acceptor, sockets, _) = Acceptor::new(Some(Arc::new(Echo)));
     let listener = world.client.listen_socket(Family::V6, Some(Arc::new(acceptor))).unwrap();
-    listener.set_v6_only(false).unwrap();
+    listener.set(wsk::option::V6Only(false)).unwrap();
     listener.bind("[::]:0".parse().unwrap()).ok();
     listener.enable(EventMask::ACCEPT | EventMask::RECEIVE | EventMask::DISCONNECT).unwrap();
     let port = listener.local_address().unwrap().port();

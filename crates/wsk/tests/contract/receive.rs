@@ -129,6 +129,7 @@ fn f166_bad_flags(arm: Arm) {
     assert_eq!(socket.receive(vec![0; 16]).ok().bytes(), b"unharmed");
 }
 
+// E-76
 fn f170_zero_length_completes_at_once(arm: Arm) {
     let world = arm.world();
     let (socket, peer) = world.accepted(None);

@@ -168,6 +168,7 @@ fn e115_zero_length_inside_the_callback_resumes(arm: Arm) {
     assert_eq!(seen.data(2), b"bc");
 }
 
+// E-121, F-116
 fn e73_retained_across_callbacks_and_released_elsewhere(arm: Arm) {
     let world = arm.world();
     let (kept, retained) = mpsc::channel();
@@ -199,6 +200,7 @@ fn e73_retained_across_callbacks_and_released_elsewhere(arm: Arm) {
     drop(retained);
 }
 
+// F-171
 fn e112_queued_receives_go_first(arm: Arm) {
     let world = arm.world();
     let (socket, peer, seen) = answering(&world, vec![]);
@@ -221,6 +223,7 @@ fn e114_what_a_receive_leaves_is_indicated(arm: Arm) {
 }
 
 /// Bytes keep their order however they are taken: receives are queued while indications run, refused and resumed.
+// E-127
 fn e77_functions_and_callbacks_make_one_stream(arm: Arm) {
     const TOTAL: usize = 1 << 20;
     let world = arm.world();

@@ -31,6 +31,7 @@ fn f15_capture(arm: Arm) {
     assert_eq!(status_of(registration.capture(WaitTimeout::Infinite)), NtStatus::DEVICE_NOT_READY); // F-21
 }
 
+// F-20
 fn f15_no_interface(arm: Arm) {
     let provider = arm.provider();
     for version in [0x0000, 0x00FF, 0x0101, 0x0200, 0xFFFF] {
@@ -40,6 +41,7 @@ fn f15_no_interface(arm: Arm) {
     }
 }
 
+// F-19: the hook that delays the provider.
 fn f15_not_available(arm: Arm) {
     let (provider, _) = arm.provider_with(|builder| builder.unavailable());
     let registration = register(&provider);
@@ -111,6 +113,7 @@ fn ended_early(registration: &Registration, release: impl FnOnce()) -> bool {
     })
 }
 
+// F-18
 fn f23_deregister_waits_for_captures(arm: Arm) {
     let provider = arm.provider();
     let registration = register(&provider);
@@ -118,6 +121,7 @@ fn f23_deregister_waits_for_captures(arm: Arm) {
     assert!(!ended_early(&registration, || drop(client)));
 }
 
+// F-18, F-91, E-126
 fn f23_deregister_waits_for_sockets(arm: Arm) {
     let provider = arm.provider();
     let registration = register(&provider);

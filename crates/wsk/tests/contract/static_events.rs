@@ -93,6 +93,7 @@ fn e28_they_fire_as_soon_as_the_state_allows(arm: Arm) {
     connect.ok();
 }
 
+// F-86
 fn e4_missing_callbacks_are_skipped(arm: Arm) {
     let world = arm.world();
     world.client.set_static_event_callbacks(ALL).unwrap();

@@ -159,6 +159,7 @@ fn check(arm: Arm, stream: bool) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+// E-11, F-83, F-120
 fn f243_connection(arm: Arm) {
     check(arm, false);
 }

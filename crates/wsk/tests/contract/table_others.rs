@@ -47,6 +47,7 @@ fn f240_basic(arm: Arm) {
     broken.close().ok();
 }
 
+// E-11, F-83, F-120
 fn f241_listen(arm: Arm) {
     let world = arm.world();
     let mut wrong = Vec::new();
@@ -62,7 +63,7 @@ fn f241_listen(arm: Arm) {
             let make = || {
                 let acceptor = Arc::new(Acceptor::new(None).0);
                 let listener = world.client.listen_socket(Family::V4, Some(acceptor)).unwrap();
-                listener.set_conditional_accept(conditional).unwrap();
+                listener.set(wsk::option::ConditionalAccept(conditional)).unwrap();
                 if state != "Created" {
                     listener.bind(v4()).ok();
                 }
@@ -87,6 +88,7 @@ fn f241_listen(arm: Arm) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+// E-11, F-83, F-120
 fn f242_datagram(arm: Arm) {
     let world = arm.world();
     let mut wrong = Vec::new();
@@ -211,7 +213,7 @@ fn f244_stream_listening(arm: Arm) {
         ("GetLocalAddress", status_of(stream.local_address()), OK),
         ("Enable AcceptEvent", status_of(stream.enable(EventMask::ACCEPT)), OK),
         ("Enable Receive", status_of(stream.enable(EventMask::RECEIVE)), OK),
-        ("SO_CONDITIONAL_ACCEPT", status_of(stream.set_conditional_accept(true)), IDS),
+        ("SO_CONDITIONAL_ACCEPT", status_of(stream.set(wsk::option::ConditionalAccept(true))), IDS),
         ("CloseSocket", stream.close().status(), OK),
     ];
     compare(&mut wrong, "Listening", &cells);

@@ -16,11 +16,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-use wsk::option::NumberOption;
+use wsk::option::{OptionName, OptionValue};
 use wsk::transport::{
-    Counters, Driver, Endpoint, Family, Gather, IncomingId, Protocol, SendId, Token, Transport, TransportOption,
+    Counters, Driver, Endpoint, Family, Gather, IncomingId, Messages, NetworkWatcher, Protocol, SendId, Token,
+    Transport,
 };
-use wsk::{Memory, NtStatus};
+use wsk::{ControlData, ControlKinds, Memory, NtStatus};
 
 /// The receive window of a stream, unless set.
 const WINDOW: usize = 64 << 10;
@@ -46,6 +47,17 @@ impl Loopback {
         shared.lock().shared = Arc::downgrade(&shared);
         Self(shared)
     }
+
+    /// A further address of this machine; those who watch are told.
+    pub(crate) fn add_address(&self, address: IpAddr) {
+        let watchers = {
+            let mut net = self.0.lock();
+            net.addresses.push(address);
+            net.watchers.iter().filter_map(Weak::upgrade).collect::<Vec<_>>()
+        };
+        let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+        watchers.iter().for_each(|watcher| watcher.addresses_changed(family));
+    }
 }
 
 #[derive(Default)]
@@ -68,6 +80,9 @@ struct Net {
     drivers: Vec<Waiting>,
     next: u64,
     next_port: u16,
+    /// Addresses beside the two of loopback, and who hears of changes.
+    addresses: Vec<IpAddr>,
+    watchers: Vec<Weak<dyn NetworkWatcher>>,
     /// The network itself, for the endpoints of accepted connections.
     shared: Weak<Shared>,
 }
@@ -100,10 +115,8 @@ enum Op {
 struct Sock {
     family: Family,
     protocol: Protocol,
-    v6_only: bool,
-    broadcast: bool,
     window: usize,
-    options: HashMap<NumberOption, u32>,
+    options: HashMap<OptionName, OptionValue>,
     /// Without mapped addresses, whatever the family.
     local: Option<SocketAddr>,
     remote: Option<SocketAddr>,
@@ -117,7 +130,7 @@ struct Sock {
     fin_in: bool,
     fin_out: bool,
     failure: Option<NtStatus>,
-    datagrams: VecDeque<(Vec<u8>, SocketAddr)>,
+    datagrams: VecDeque<(Vec<u8>, SocketAddr, ControlData)>,
     datagram_bytes: usize,
     accept: Op,
     connect: Op,
@@ -129,7 +142,9 @@ struct Sock {
     shutdown: Op,
     from_stream: Op,
     receive_from: Option<(Memory, bool)>,
-    sends_to: VecDeque<(SendId, Memory, SocketAddr)>,
+    sends_to: VecDeque<(SendId, Messages, SocketAddr, ControlData)>,
+    /// What a connect will send first; goes back with its end.
+    first: Memory,
     incoming_watch: Option<IncomingWatch>,
     detach: Option<bool>,
 }
@@ -144,9 +159,7 @@ impl Sock {
         Self {
             family,
             protocol,
-            v6_only: family == Family::V6,
             options: HashMap::new(),
-            broadcast: false,
             window: if protocol == Protocol::Tcp { WINDOW } else { QUEUE },
             local: None,
             remote: None,
@@ -172,9 +185,40 @@ impl Sock {
             from_stream: Op::Idle,
             receive_from: None,
             sends_to: VecDeque::new(),
+            first: Memory::None,
             incoming_watch: None,
             detach: None,
         }
+    }
+
+    fn number(&self, option: OptionName) -> Option<u32> {
+        self.options.get(&option).and_then(|value| value.number().ok())
+    }
+
+    fn is_on(&self, option: OptionName) -> bool {
+        self.number(option).is_some_and(|value| value != 0)
+    }
+
+    fn v6_only(&self) -> bool {
+        self.family == Family::V6 && self.number(OptionName::V6Only) != Some(0)
+    }
+
+    /// What the client asked to see of a datagram of IPv6, or of IPv4.
+    fn wanted(&self, v6: bool) -> ControlKinds {
+        use OptionName::*;
+        let kinds = [
+            (PacketInfo4, PacketInfo6, ControlKinds::PACKET_INFO),
+            (ReceiveHopLimit4, ReceiveHopLimit6, ControlKinds::HOP_LIMIT),
+            (ReceiveTos, ReceiveTrafficClass6, ControlKinds::TRAFFIC_CLASS),
+            (Ecn4, Ecn6, ControlKinds::ECN),
+            (ReceiveInterface4, ReceiveInterface6, ControlKinds::INTERFACE),
+            (ReceiveDestination4, ReceiveDestination6, ControlKinds::DESTINATION),
+        ];
+        kinds
+            .into_iter()
+            .filter(|(of4, of6, _)| self.is_on(if v6 { *of6 } else { *of4 }))
+            .map(|(_, _, kind)| kind)
+            .collect()
     }
 
     /// An address as this endpoint's client sees it: mapped on a dual-mode endpoint (C-41).
@@ -193,7 +237,7 @@ impl Sock {
                 (mine, theirs) if mine == theirs => true,
                 (IpAddr::V4(mine), IpAddr::V4(_)) => mine.is_unspecified(),
                 (IpAddr::V6(mine), IpAddr::V6(_)) => mine.is_unspecified(),
-                (IpAddr::V6(mine), IpAddr::V4(_)) => mine.is_unspecified() && !self.v6_only,
+                (IpAddr::V6(mine), IpAddr::V4(_)) => mine.is_unspecified() && !self.v6_only(),
                 _ => false,
             }
     }
@@ -205,7 +249,7 @@ impl Sock {
         let same_family = mine.is_ipv4() == local.is_ipv4();
         let overlap = mine.ip() == local.ip()
             || same_family && (mine.ip().is_unspecified() || local.ip().is_unspecified())
-            || dual(mine.ip(), self.v6_only)
+            || dual(mine.ip(), self.v6_only())
             || dual(local.ip(), v6_only);
         // Connections share the port of their listener.
         self.protocol == protocol && self.remote.is_none() && overlap
@@ -229,10 +273,10 @@ impl Sock {
         Ok(if n == 0 { None } else { Some(n) })
     }
 
-    fn take_datagram(&mut self) -> Option<(Vec<u8>, SocketAddr)> {
-        let (bytes, source) = self.datagrams.pop_front()?;
+    fn take_datagram(&mut self) -> Option<(Vec<u8>, SocketAddr, ControlData)> {
+        let (bytes, source, control) = self.datagrams.pop_front()?;
         self.datagram_bytes -= bytes.len() + DATAGRAM_COST;
-        Some((bytes, self.shown(source)))
+        Some((bytes, self.shown(source), control.only(self.wanted(source.is_ipv6()))))
     }
 }
 
@@ -259,16 +303,16 @@ impl Net {
         }
     }
 
-    fn bind(&mut self, id: u64, local: SocketAddr) -> Result<SocketAddr, NtStatus> {
+    fn bind(&mut self, id: u64, local: SocketAddr, shares: bool) -> Result<SocketAddr, NtStatus> {
         let local = flat(local);
         let ip = local.ip();
         if !(ip.is_unspecified() || ip.is_loopback()) || ip == BLACK_HOLE {
             return Err(NtStatus::INVALID_ADDRESS_COMPONENT);
         }
-        let (protocol, v6_only) = self.sockets.get(&id).map(|s| (s.protocol, s.v6_only)).ok_or(CLOSED)?;
+        let (protocol, v6_only) = self.sockets.get(&id).map(|s| (s.protocol, s.v6_only())).ok_or(CLOSED)?;
         let free = |net: &Net, at| !net.sockets.values().any(|other| other.conflicts(protocol, at, v6_only));
         let local = if local.port() != 0 {
-            free(self, local).then_some(local)
+            (shares || free(self, local)).then_some(local)
         } else {
             (0..16384).find_map(|_| {
                 self.next_port = (self.next_port + 1) % 16384;
@@ -360,13 +404,13 @@ impl Net {
         Ok(if sent == 0 && !pieces.is_empty() { None } else { Some(sent) })
     }
 
-    fn send_to(&mut self, id: u64, memory: &Memory, remote: SocketAddr) -> Result<usize, NtStatus> {
+    fn send_to(&mut self, id: u64, memory: &Memory, remote: SocketAddr, control: &ControlData) -> Result<(), NtStatus> {
         let to = flat(remote);
         let sock = self.sock(id).ok_or(CLOSED)?;
         if memory.len() > LONGEST {
             return Err(NtStatus::INVALID_BUFFER_SIZE);
         }
-        if to.ip() == IpAddr::V4(Ipv4Addr::BROADCAST) && !sock.broadcast {
+        if to.ip() == IpAddr::V4(Ipv4Addr::BROADCAST) && !sock.is_on(OptionName::Broadcast) {
             return Err(NtStatus::ACCESS_DENIED);
         }
         if !to.ip().is_loopback() {
@@ -379,17 +423,29 @@ impl Net {
         }
         let bytes = memory.segments(0).concat();
         let len = bytes.len();
+        let v6 = to.is_ipv6();
+        let of = |v4, v6_too| sock.number(if v6 { v6_too } else { v4 });
+        let byte = |number: u32| number.min(255) as u8;
+        let hops = control.hop_limit().or(of(OptionName::HopLimit4, OptionName::HopLimit6).map(byte)).unwrap_or(64);
+        let class = of(OptionName::Tos, OptionName::TrafficClass6).map_or(0, byte);
+        let class = control.traffic_class().unwrap_or(class);
+        let class = control.ecn().map_or(class, |ecn| class & !3 | ecn);
+        let seen = ControlData::new(v6).with_hop_limit(hops).with_traffic_class(class).with_ecn(class).with_local(
+            to.ip(),
+            1,
+            ControlKinds::all(),
+        );
         let target = self.sockets.iter_mut().find(|(_, s)| s.answers(Protocol::Udp, to)).map(|(key, s)| {
             if s.datagram_bytes + len + DATAGRAM_COST <= s.window {
                 s.datagram_bytes += len + DATAGRAM_COST;
-                s.datagrams.push_back((bytes, source));
+                s.datagrams.push_back((bytes, source, seen));
             }
             *key
         });
         if let Some(target) = target {
             self.wake(target);
         }
-        Ok(len)
+        Ok(())
     }
 
     /// The end of an endpoint. Its peer sees FIN or RST, its backlog is reset.
@@ -441,12 +497,38 @@ impl Transport for Loopback {
         Ok(Box::new(driver::LoopDriver::new(self.0.clone(), index, wake)))
     }
 
+    fn local_addresses(&self, family: Family) -> Result<Vec<SocketAddr>, NtStatus> {
+        let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+        let net = self.0.lock();
+        let all = loopback.iter().chain(&net.addresses).map(|ip| SocketAddr::new(*ip, 0));
+        Ok(all.filter(|address| Family::of(address) == family).collect())
+    }
+
+    /// By the last address of the family there is.
+    fn route(&self, destination: SocketAddr) -> Result<SocketAddr, NtStatus> {
+        if destination.ip() == BLACK_HOLE {
+            return Err(NtStatus::NETWORK_UNREACHABLE);
+        }
+        let all = self.local_addresses(Family::of(&destination))?;
+        all.last().copied().ok_or(NtStatus::NETWORK_UNREACHABLE)
+    }
+
+    fn path_mtu(&self, _destination: IpAddr) -> Result<u32, NtStatus> {
+        Ok(65_536)
+    }
+
+    fn watch_network(&self, watcher: Weak<dyn NetworkWatcher>) -> Result<(), NtStatus> {
+        self.0.lock().watchers.push(watcher);
+        Ok(())
+    }
+
     fn counters(&self) -> Counters {
         Counters {
             system_calls: 0,
             bytes_copied: self.0.copied.load(Ordering::SeqCst),
             buffers_lent: self.0.lent.load(Ordering::SeqCst),
             buffer_memory: self.0.memory.load(Ordering::SeqCst),
+            datagrams_dropped_by_host: 0,
         }
     }
 }
@@ -458,8 +540,8 @@ struct End {
 }
 
 impl Endpoint for End {
-    fn bind(&self, local: SocketAddr) -> Result<SocketAddr, NtStatus> {
-        self.shared.lock().bind(self.id, local)
+    fn bind(&self, local: SocketAddr, shares: bool) -> Result<SocketAddr, NtStatus> {
+        self.shared.lock().bind(self.id, local, shares)
     }
 
     fn listen(&self) -> Result<(), NtStatus> {
@@ -493,31 +575,35 @@ impl Endpoint for End {
         read
     }
 
-    fn try_send_to(&self, memory: &Memory, remote: SocketAddr) -> Result<Option<usize>, NtStatus> {
-        self.shared.lock().send_to(self.id, memory, remote).map(Some)
+    fn try_send_to(
+        &self,
+        messages: &[Memory],
+        sent: usize,
+        remote: SocketAddr,
+        control: &ControlData,
+    ) -> Result<usize, NtStatus> {
+        let mut net = self.shared.lock();
+        messages[sent..].iter().try_for_each(|memory| net.send_to(self.id, memory, remote, control))?;
+        Ok(messages.len())
     }
 
-    fn set_option(&self, option: TransportOption) -> Result<(), NtStatus> {
+    fn set_option(&self, option: OptionName, value: &OptionValue) -> Result<(), NtStatus> {
         let mut net = self.shared.lock();
         let sock = net.sock(self.id).ok_or(CLOSED)?;
-        match option {
-            TransportOption::V6Only(on) => sock.v6_only = on,
-            TransportOption::Broadcast(on) => sock.broadcast = on,
-            TransportOption::Number(option, value) => {
-                if option == NumberOption::ReceiveBuffer {
-                    sock.window = value as usize;
-                }
-                sock.options.insert(option, value);
-            }
-            TransportOption::KeepAlive(_) => {}
+        if option == OptionName::ReceiveBuffer {
+            sock.window = value.number()? as usize;
         }
+        sock.options.insert(option, value.clone());
         Ok(())
     }
 
-    fn option(&self, option: NumberOption) -> Result<u32, NtStatus> {
+    fn option(&self, option: OptionName) -> Result<OptionValue, NtStatus> {
         let mut net = self.shared.lock();
         let sock = net.sock(self.id).ok_or(CLOSED)?;
-        Ok(sock.options.get(&option).copied().unwrap_or(0))
+        if matches!(option, OptionName::Mtu4 | OptionName::Mtu6) && sock.remote.is_none() {
+            return Err(NtStatus::INVALID_DEVICE_STATE);
+        }
+        Ok(sock.options.get(&option).cloned().unwrap_or(OptionValue::Number(option.row().default.unwrap_or(0))))
     }
 
     fn unread(&self) -> usize {

@@ -1,7 +1,7 @@
 //! The export format of the Registry Editor, version 5: `[HKEY_LOCAL_MACHINE\...]`, `"name"="text"`, `"name"=dword:0000002a`,
 //! `"name"=hex(7):41,00,...\`, `@=` for the unnamed value, `=-` and `[-...]` for deletions.
 
-use super::REGISTRY;
+use super::{REGISTRY, Tree};
 
 const ROOTS: &[(&str, &str)] = &[
     ("HKEY_LOCAL_MACHINE", "\\Registry\\Machine"),
@@ -65,7 +65,18 @@ fn value(text: &str) -> Option<(u32, Vec<u8>)> {
 /// # Errors
 /// Names the first line that is not understood; the lines before it are loaded.
 pub fn load_reg(text: &str) -> Result<(), String> {
-    let mut registry = REGISTRY.lock();
+    load(text, &mut REGISTRY.lock())
+}
+
+/// Whether text of the export format is understood; nothing is loaded.
+///
+/// # Errors
+/// As [`load_reg`].
+pub fn check_reg(text: &str) -> Result<(), String> {
+    load(text, &mut Tree::new())
+}
+
+fn load(text: &str, registry: &mut Tree) -> Result<(), String> {
     let mut key = None;
     let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
     let mut header = false;

@@ -9,7 +9,7 @@ pub mod query;
 mod tree;
 pub mod values;
 
-pub use file::load_reg;
+pub use file::{check_reg, load_reg};
 pub(crate) use tree::{Key, Tree, Value};
 
 pub(crate) static REGISTRY: Mutex<Tree> = Mutex::new(Tree::new());

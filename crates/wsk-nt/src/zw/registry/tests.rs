@@ -114,6 +114,8 @@ fn values_of_a_file_are_read_written_listed_and_deleted() {
     assert_eq!(ZwClose(key), NtStatus::SUCCESS);
     assert_eq!(open("\\Registry\\Machine\\Nowhere").err(), Some(NtStatus::OBJECT_NAME_NOT_FOUND));
     assert!(super::load_reg("[HKEY_NOWHERE]").is_err());
+    assert_eq!(super::check_reg(&FILE.replace("RegTest", "RegChecked")), Ok(()));
+    assert!(open(r"\Registry\Machine\SYSTEM\CurrentControlSet\Services\RegChecked").is_err(), "nothing was loaded");
 }
 
 #[test]

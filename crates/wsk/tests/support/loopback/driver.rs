@@ -131,8 +131,10 @@ impl Driver for LoopDriver {
                 }
                 return net.wake(end);
             }
-            Operation::Connect(remote) => {
-                begin(&mut net.sock(id).expect("attached").connect);
+            Operation::Connect { remote, first } => {
+                let sock = net.sock(id).expect("attached");
+                begin(&mut sock.connect);
+                sock.first = first;
                 net.connect(id, remote);
                 return net.wake(id);
             }
@@ -169,9 +171,12 @@ impl Driver for LoopDriver {
             Operation::ReceiveFromCancel => {
                 sock.receive_from.iter_mut().for_each(|(_, cancelled)| *cancelled = true);
             }
-            Operation::SendTo { id, memory, remote } => sock.sends_to.push_back((id, memory, remote)),
+            Operation::SendTo { id, messages, sent, remote, control } => {
+                assert_eq!(sent, 0, "nothing here is ever sent in part");
+                sock.sends_to.push_back((id, messages, remote, control));
+            }
             Operation::Detach { abort } => sock.detach = Some(abort),
-            Operation::WatchIncoming(..) | Operation::UnwatchIncoming(_) | Operation::Connect(_) => unreachable!(),
+            Operation::WatchIncoming(..) | Operation::UnwatchIncoming(_) | Operation::Connect { .. } => unreachable!(),
         }
         net.wake(id);
     }
@@ -286,18 +291,21 @@ impl LoopDriver {
     }
 
     fn step_datagrams(&mut self, net: &mut Net, id: u64, events: &mut Vec<Event>) {
-        while let Some((send, memory, remote)) = net.sock(id).and_then(|sock| sock.sends_to.pop_front()) {
-            let result = net.send_to(id, &memory, remote);
-            events.push(Event::SendToDone { id: send, memory, result });
+        while let Some((send, messages, remote, control)) = net.sock(id).and_then(|sock| sock.sends_to.pop_front()) {
+            let results: Vec<_> = messages.iter().map(|memory| net.send_to(id, memory, remote, &control)).collect();
+            let sent = results.iter().take_while(|result| result.is_ok()).count();
+            let result = results.get(sent).copied().unwrap_or(Ok(()));
+            events.push(Event::SendToDone { id: send, messages, sent, result });
         }
         let Some(sock) = net.sock(id) else { return };
         if let Some((mut memory, cancelled)) = sock.receive_from.take() {
             match sock.take_datagram() {
-                Some((bytes, source)) => {
+                Some((bytes, source, control)) => {
                     let len = memory.write(0, &bytes);
                     let mut flags = ControlFlags::empty();
                     flags.set(ControlFlags::TRUNC, len < bytes.len());
-                    events.push(Event::ReceiveFromDone { memory, result: Ok(DatagramInfo { len, source, flags }) });
+                    let info = DatagramInfo { len, source, flags, control };
+                    events.push(Event::ReceiveFromDone { memory, result: Ok(info) });
                 }
                 None if cancelled => {
                     events.push(Event::ReceiveFromDone { memory, result: Err(NtStatus::CANCELLED) });
@@ -307,10 +315,10 @@ impl LoopDriver {
         }
         if sock.from_stream == Op::Running {
             for _ in 0..PER_TURN {
-                let Some((bytes, source)) = sock.take_datagram() else { break };
+                let Some((bytes, source, control)) = sock.take_datagram() else { break };
                 let capacity = bytes.len() + DATAGRAM_COST;
                 let buffer = lend(&self.shared, bytes, capacity);
-                events.push(Event::Datagram(Datagram { buffer, source, flags: ControlFlags::empty() }));
+                events.push(Event::Datagram(Datagram { buffer, source, flags: ControlFlags::empty(), control }));
             }
         }
         if sock.from_stream == Op::Stopping {
@@ -344,7 +352,7 @@ impl LoopDriver {
         }
         let ends = [
             (sock.accept, Event::AcceptStopped(Ok(()))),
-            (sock.connect, Event::Connected(Err(cancelled))),
+            (sock.connect, Event::Connected { result: Err(cancelled), first: std::mem::take(&mut sock.first) }),
             (sock.stream, Event::ReceiveStopped(StreamEnd::Stopped)),
             (sock.watch, Event::Hangup(Hangup::Cancelled)),
             (sock.shutdown, Event::ShutdownDone(Err(cancelled))),
@@ -403,7 +411,7 @@ fn step_connect(net: &mut Net, id: u64, events: &mut Vec<Event>) {
     if result.is_err() {
         sock.remote = None;
     }
-    events.push(Event::Connected(result));
+    events.push(Event::Connected { result: result.map(|()| 0), first: std::mem::take(&mut sock.first) });
 }
 
 fn step_accept(net: &mut Net, id: u64, events: &mut Vec<Event>) {

@@ -3,19 +3,19 @@
 
 /// A line: its code with the contents of strings blanked, and its comments.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Line {
-    pub(super) code: String,
-    pub(super) comment: String,
+pub(crate) struct Line {
+    pub(crate) code: String,
+    pub(crate) comment: String,
 }
 
 impl Line {
     /// Whether the line holds a comment and no code.
-    pub(super) fn is_comment(&self) -> bool {
+    pub(crate) fn is_comment(&self) -> bool {
         self.code.trim().is_empty() && !self.comment.is_empty()
     }
 
     /// Where `word` stands in the code as a whole word: what follows it.
-    pub(super) fn after_word<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn after_word<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
         self.code.match_indices(word).filter_map(move |(at, _)| {
             let rest = &self.code[at + word.len()..];
             let free = !self.code[..at].ends_with(is_word) && !rest.starts_with(is_word);
@@ -37,7 +37,7 @@ enum State {
 }
 
 /// Splits a source.
-pub(super) fn lines(text: &str) -> Vec<Line> {
+pub(crate) fn lines(text: &str) -> Vec<Line> {
     let chars: Vec<char> = text.chars().collect();
     let mut lines = vec![Line::default()];
     let mut state = State::Code;
