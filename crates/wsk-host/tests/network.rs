@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use wsk_abi::NtStatus;
+use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
 use wsk_core::option::{OptionName, OptionValue};
 use wsk_core::transport::{Driver, Event, Family, NetworkWatcher, Operation, Protocol, Token, Transport};
@@ -109,6 +110,27 @@ fn fast_open(choice: Choice, known: &mut bool) {
         if expected > 0 {
             let mut memory = Memory::Vec(vec![0; 64]);
             assert_eq!(incoming.unwrap().endpoint.try_receive(&mut memory, 0), Ok(Some(11)));
+        }
+    }
+}
+
+/// Datagrams that the route cannot take in one piece go all the same, one by one; smaller ones go together as before.
+fn larger_than_the_link() {
+    ip("link set lo mtu 1400");
+    let Some((transport, _driver)) = open(Choice::Epoll) else { return };
+    let sender = transport.create(Family::V4, Protocol::Udp).unwrap();
+    sender.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
+    let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (remote, none) = (peer.local_addr().unwrap(), ControlData::default());
+    let mut bytes = [0; 4096];
+    for (size, calls) in [(1200, 1), (3000, 2), (3000, 1), (1200, 1)] {
+        let list: Vec<Memory> = (0..20).map(|n| Memory::Vec(vec![n; size])).collect();
+        let before = transport.counters().system_calls;
+        assert_eq!(sender.try_send_to(&list, 0, remote, &none), Ok(20));
+        assert_eq!(transport.counters().system_calls - before, calls, "of {size} bytes");
+        for n in 0..20 {
+            assert_eq!(peer.recv(&mut bytes).unwrap(), size);
+            assert!(bytes[..size].iter().all(|byte| *byte == n));
         }
     }
 }
@@ -265,5 +287,6 @@ fn main() {
         fast_open(choice, &mut known);
     }
     silence();
+    larger_than_the_link();
     println!("test network in a namespace of its own ... ok");
 }
