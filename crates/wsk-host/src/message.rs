@@ -22,12 +22,16 @@ const LONGEST: usize = 0x4000_0000;
 /// One piece of memory: address and length.
 pub(crate) type Piece = (*const u8, usize);
 
+/// Control messages, aligned as the kernel wants them.
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_SPACE]);
+
 /// Storage for one message call.
 #[repr(C)]
 pub(crate) struct Header {
     message: libc::msghdr,
     name: Name,
-    control: [u64; CONTROL_SPACE / 8],
+    control: Control,
     /// Bytes of `control` that are to be sent.
     sending: usize,
     pieces: Vec<libc::iovec>,
@@ -40,7 +44,7 @@ impl Header {
         Box::new(Self {
             message,
             name: Name::empty(),
-            control: [0; CONTROL_SPACE / 8],
+            control: Control([0; CONTROL_SPACE]),
             sending: 0,
             pieces: Vec::with_capacity(4),
         })
@@ -54,7 +58,7 @@ impl Header {
         self.message.msg_iov = self.pieces.as_mut_ptr();
         self.message.msg_iovlen = self.pieces.len();
         self.message.msg_control =
-            if control_len == 0 { std::ptr::null_mut() } else { self.control.as_mut_ptr().cast() };
+            if control_len == 0 { std::ptr::null_mut() } else { self.control.0.as_mut_ptr().cast() };
         self.message.msg_controllen = control_len;
         self.message.msg_flags = 0;
     }
@@ -72,9 +76,7 @@ impl Header {
     /// What goes with the datagrams of the following sends.
     pub(crate) fn set_control(&mut self, control: &Sent) {
         let bytes = control.bytes();
-        for (to, from) in self.control.iter_mut().zip(bytes.chunks_exact(8)) {
-            *to = u64::from_ne_bytes(from.try_into().expect("eight bytes"));
-        }
+        self.control.0[..bytes.len()].copy_from_slice(bytes);
         self.sending = bytes.len();
     }
 
@@ -87,6 +89,14 @@ impl Header {
         self.name = Name::new(remote);
         let len = self.name.bytes().len();
         self.link(len, self.sending);
+    }
+
+    /// For a connect that takes its first data along.
+    pub(crate) fn for_first(&mut self, first: &Memory, remote: &SocketAddr) {
+        self.for_send(std::slice::from_ref(first), 0);
+        self.name = Name::new(remote);
+        let len = self.name.bytes().len();
+        self.link(len, 0);
     }
 
     /// For a stream receive into `memory` after its first `skip` bytes.
@@ -150,12 +160,8 @@ impl Header {
     pub(crate) fn received(&mut self) -> Option<(SocketAddr, Seen, bool)> {
         let name_len = (self.message.msg_namelen as usize).min(NAME_SPACE);
         let source = address::decode(&self.name.space()[..name_len])?;
-        let mut bytes = [0u8; CONTROL_SPACE];
-        for (to, from) in bytes.chunks_exact_mut(8).zip(self.control) {
-            to.copy_from_slice(&from.to_ne_bytes());
-        }
         let control_len = self.message.msg_controllen.min(CONTROL_SPACE);
-        let seen = Seen::parse(&bytes[..control_len]);
+        let seen = Seen::parse(&self.control.0[..control_len]);
         Some((source, seen, self.message.msg_flags & libc::MSG_TRUNC != 0))
     }
 }
@@ -223,7 +229,12 @@ fn receive_with(fd: BorrowedFd<'_>, header: &mut Header, flags: i32) -> Result<u
 
 /// Sends as `header` describes. `Err` is an errno.
 pub(crate) fn send(fd: BorrowedFd<'_>, header: &Header) -> Result<usize, i32> {
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    send_with(fd, header, 0)
+}
+
+/// As [`send`], with one more flag.
+pub(crate) fn send_with(fd: BorrowedFd<'_>, header: &Header, flag: i32) -> Result<usize, i32> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | flag;
     // SAFETY: every pointer in the header was set by its last `for_*` call from storage that the caller still holds.
     let result = unsafe { libc::sendmsg(fd.as_raw_fd(), header.message(), flags) };
     usize::try_from(result).map_err(|_| last_errno())

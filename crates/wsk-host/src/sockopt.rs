@@ -158,6 +158,26 @@ pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> usize {
     queue_length(fd, libc::TIOCOUTQ)
 }
 
+/// Sends an acknowledgement that is put off.
+pub(crate) fn acknowledge_now(fd: BorrowedFd<'_>) {
+    let _ = set_int(fd, libc::IPPROTO_TCP, libc::TCP_QUICKACK, 1);
+}
+
+/// Keeps a connection from sending, and its close from saying anything.
+pub(crate) fn repair(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    set_int(fd, libc::IPPROTO_TCP, libc::TCP_REPAIR, 1)
+}
+
+/// Has everything that comes to this socket dropped unseen.
+pub(crate) fn drop_all_input(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut keep_nothing = libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 };
+    let program = libc::sock_fprog { len: 1, filter: &raw mut keep_nothing };
+    let (pointer, length) = ((&raw const program).cast(), size_of::<libc::sock_fprog>() as libc::socklen_t);
+    // SAFETY: the program and its one instruction outlive the call, which copies them.
+    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, pointer, length) };
+    if result == 0 { Ok(()) } else { Err(last()) }
+}
+
 /// Datagrams that came to this socket and were dropped (SO_MEMINFO).
 pub(crate) fn dropped(fd: BorrowedFd<'_>) -> u64 {
     const SO_MEMINFO: i32 = 55;

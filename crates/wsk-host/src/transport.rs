@@ -6,10 +6,12 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use wsk_abi::status::NtStatus;
-use wsk_core::transport::{Counters, Driver, Endpoint, Family, NetworkWatcher, Protocol, Transport};
+use wsk_core::transport::{
+    Counters, Driver, Endpoint, Family, NetworkWatcher, Protocol, Service, ServiceKind, Transport,
+};
 
 use crate::driver::{epoll::EpollDriver, uring::UringDriver};
 use crate::endpoint::HostEndpoint;
@@ -137,6 +139,8 @@ pub struct HostTransport {
     pools: Mutex<Vec<Weak<Shared>>>,
     datagrams: Mutex<Datagrams>,
     watch: Watch,
+    /// Whether this process may have raw sockets.
+    raw: OnceLock<bool>,
 }
 
 /// Endpoints of datagrams: the kernel counts by socket what it drops.
@@ -190,6 +194,7 @@ impl HostTransport {
             pools: Mutex::new(Vec::new()),
             datagrams: Mutex::default(),
             watch: Watch::default(),
+            raw: OnceLock::new(),
         })
     }
 
@@ -198,6 +203,11 @@ impl HostTransport {
         all.retain(|pool| pool.strong_count() > 0);
         all.extend(pools);
     }
+}
+
+/// Tries a raw socket, of a protocol that is free for experiments.
+fn may_be_raw() -> bool {
+    HostEndpoint::create(Family::V4, Protocol::Raw(253), 0, Arc::default()).is_ok()
 }
 
 impl fmt::Debug for HostTransport {
@@ -229,6 +239,13 @@ impl Transport for HostTransport {
             all.endpoints.push(Arc::downgrade(&endpoint));
         }
         Ok(endpoint)
+    }
+
+    /// Raw sockets are there for those who may have them.
+    fn services(&self) -> Vec<Service> {
+        let all = [ServiceKind::Tcp, ServiceKind::Udp, ServiceKind::Raw];
+        let all = all.into_iter().flat_map(|kind| [Family::V4, Family::V6].map(|family| Service { kind, family }));
+        all.filter(|service| service.kind != ServiceKind::Raw || *self.raw.get_or_init(may_be_raw)).collect()
     }
 
     fn local_addresses(&self, family: Family) -> Result<Vec<SocketAddr>, NtStatus> {

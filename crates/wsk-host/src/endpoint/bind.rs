@@ -38,10 +38,7 @@ pub(super) fn socket(family: Family, protocol: Protocol) -> Result<OwnedFd, Errn
 impl HostEndpoint {
     /// Binds, and says where to.
     pub(super) fn bind_to(&self, local: SocketAddr, shares: bool) -> Result<SocketAddr, NtStatus> {
-        let mut local = self.destination(local)?;
-        if matches!(self.protocol, Protocol::Raw(_)) {
-            local.set_port(0);
-        }
+        let local = self.destination(local)?;
         let chosen = self.with_fd(|fd| {
             let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
             match self.protocol {
@@ -58,10 +55,19 @@ impl HostEndpoint {
                 }
             }
             self.stats.add(1);
-            to_address(net::getsockname(fd).map_err(to_status)?)
+            self.local_name(fd)
         })?;
         *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some(chosen);
         Ok(chosen)
+    }
+
+    /// The local address. Linux has the protocol in the place of a raw socket's port.
+    pub(super) fn local_name(&self, fd: BorrowedFd<'_>) -> Result<SocketAddr, NtStatus> {
+        let mut local = to_address(net::getsockname(fd).map_err(to_status)?)?;
+        if self.is_raw() {
+            local.set_port(0);
+        }
+        Ok(local)
     }
 
     fn take(&self, fd: BorrowedFd<'_>, local: &SocketAddr) -> Result<(), NtStatus> {

@@ -4,7 +4,9 @@
 //! operation gets it (F-168). The descriptor is closed by the driver or by `discard`, never under a call in progress.
 
 mod bind;
+mod connect;
 mod datagram;
+mod silence;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -52,6 +54,8 @@ pub(crate) struct HostEndpoint {
     /// Our FIN was asked for.
     shut: AtomicBool,
     connected: AtomicBool,
+    /// It has been silenced; nothing may be said any more.
+    silent: AtomicBool,
     pub(crate) v6_only: AtomicBool,
     pub(crate) wishes: Wishes,
     pub(crate) errors: Errors,
@@ -108,6 +112,7 @@ impl HostEndpoint {
             failure: AtomicU32::new(0),
             shut: AtomicBool::new(false),
             connected: AtomicBool::new(connected),
+            silent: AtomicBool::new(false),
             v6_only: AtomicBool::new(family == Family::V6),
             wishes: Wishes::default(),
             errors: Errors::default(),
@@ -248,7 +253,16 @@ impl HostEndpoint {
 
     /// Where a connect shall go, in this endpoint's family.
     pub(crate) fn destination(&self, remote: SocketAddr) -> Result<SocketAddr, NtStatus> {
-        address::in_family(self.family, self.v6_only.load(Ordering::Relaxed), remote)
+        let mut remote = address::in_family(self.family, self.v6_only.load(Ordering::Relaxed), remote)?;
+        if self.is_raw() {
+            remote.set_port(0); // Linux takes it for a protocol
+        }
+        Ok(remote)
+    }
+
+    /// Whether there is no transport protocol above IP, and so no port.
+    pub(crate) fn is_raw(&self) -> bool {
+        matches!(self.protocol, Protocol::Raw(_))
     }
 
     /// Makes the endpoint bound and unconnected again after a connect that did not succeed (F-153).
@@ -288,7 +302,8 @@ impl HostEndpoint {
             self.stats.add(1);
             self.stats.dropped(sockopt::dropped(fd.as_fd()));
         }
-        if abort && self.protocol == Protocol::Tcp && self.connected.load(Ordering::Acquire) {
+        let may_speak = !self.silent.load(Ordering::Acquire);
+        if abort && may_speak && self.protocol == Protocol::Tcp && self.connected.load(Ordering::Acquire) {
             self.stats.add(2);
             if self.failure().is_none() && sockopt::unacknowledged(fd.as_fd()) > 0 {
                 return Some(fd);
@@ -333,7 +348,7 @@ impl Endpoint for HostEndpoint {
 
     fn local_address(&self) -> Result<SocketAddr, NtStatus> {
         self.stats.add(1);
-        self.with_fd(|fd| to_address(net::getsockname(fd).map_err(to_status)?))
+        self.with_fd(|fd| self.local_name(fd))
     }
 
     fn remote_address(&self) -> Result<SocketAddr, NtStatus> {
@@ -412,6 +427,10 @@ impl Endpoint for HostEndpoint {
     fn report_unreachable(&self, port: bool, network: bool) -> Result<(), NtStatus> {
         self.stats.add(2);
         self.with_fd(|fd| option::report_unreachable(self, fd, port, network))
+    }
+
+    fn silence(&self) -> Result<(), NtStatus> {
+        self.fall_silent()
     }
 
     fn unread(&self) -> usize {

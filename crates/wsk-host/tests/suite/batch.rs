@@ -315,4 +315,28 @@ arms! {
             assert!(datagram.buffer.bytes() == bytes_of(n));
         }
     }
+
+    /// C-41: lists over IPv6, and over IPv4 between dual-mode endpoints, in one call and one message.
+    fn c41_lists_go_over_every_family(rig: Rig) {
+        for (dual, to) in [(false, "::1"), (true, "::ffff:127.0.0.1"), (true, "::1")] {
+            let [(receiving, receiver), (sending, _)] = [(); 2].map(|()| {
+                let endpoint = rig.create(Family::V6, Protocol::Udp);
+                endpoint.set_option(OptionName::V6Only, &OptionValue::Number(u32::from(!dual))).unwrap();
+                endpoint.bind("[::]:0".parse().unwrap(), false).unwrap();
+                (rig.attach(&endpoint), endpoint)
+            });
+            let remote = SocketAddr::new(to.parse().unwrap(), receiver.local_address().unwrap().port());
+            rig.submit(receiving, Operation::ReceiveFromStart);
+            rig.poll(false);
+            let list = (0..40).map(numbered).collect();
+            let (sent, result, calls) = send(&mut rig, sending, list, remote, ControlData::default().with_hop_limit(5));
+            assert_eq!((sent, result), (40, Ok(())), "{to}");
+            assert!(calls <= 6, "{calls} system calls");
+            for n in 0..40 {
+                let datagram = rig.wait(receiving, |event| if let Event::Datagram(d) = event { Ok(d) } else { Err(event) });
+                assert!(datagram.buffer.bytes() == bytes_of(n));
+                assert_eq!(datagram.source.ip(), remote.ip());
+            }
+        }
+    }
 }

@@ -5,8 +5,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use wsk_abi::NtStatus;
 use wsk_core::memory::Memory;
-use wsk_core::transport::{Event, Operation};
+use wsk_core::transport::{Event, Family, Operation, Protocol};
 
 fn config() -> wsk_host::Config {
     wsk_host::Config::default()
@@ -159,5 +160,17 @@ arms! {
         rig.submit(token, Operation::AcceptStop);
         rig.submit(token, Operation::Watch);
         rig.wait(token, |event| if let Event::Hangup(_) = event { Ok(()) } else { Err(event) });
+    }
+
+    /// C-31: a connection to this machine cannot be silenced.
+    fn c31_loopback_is_not_silenced(rig: Rig) {
+        let (token, endpoint, mut peer) = rig.pair();
+        assert_eq!(endpoint.silence(), Err(NtStatus::NOT_SUPPORTED));
+        let (_, result) = rig.send(token, Memory::Static(b"still here"));
+        assert_eq!(result, Ok(()));
+        let mut bytes = [0; 10];
+        std::io::Read::read_exact(&mut peer, &mut bytes).unwrap();
+        let unconnected = rig.create(Family::V4, Protocol::Tcp);
+        assert_eq!(unconnected.silence(), Err(NtStatus::INVALID_DEVICE_STATE));
     }
 }

@@ -1,9 +1,10 @@
 //! Connecting: success, refusal and retry, cancelling, addresses in use.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use wsk_abi::NtStatus;
+use wsk_core::memory::Memory;
 use wsk_core::option::{OptionName, OptionValue};
 use wsk_core::transport::{Event, Family, Operation, Protocol, Token};
 
@@ -199,5 +200,44 @@ arms! {
             connected(&mut rig, token)
         });
         assert_eq!(results, [Ok(()), Err(NtStatus::ADDRESS_ALREADY_EXISTS)]);
+    }
+
+    /// F-156: with the option FastOpen a part of the first data may go with the SYN, and only the rest is to be sent; a listener
+    /// that does not know of it, and one that is not there, change nothing.
+    fn f156_first_data_arrives_once(rig: Rig) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let data: Vec<u8> = (0..5000u32).map(|n| n as u8).collect();
+        for fast in [0, 1, 1] {
+            let endpoint = rig.create(Family::V4, Protocol::Tcp);
+            endpoint.set_option(OptionName::FastOpen, &OptionValue::Number(fast)).unwrap();
+            endpoint.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
+            let token = rig.attach(&endpoint);
+            rig.submit(token, Operation::Connect { remote: address, first: Memory::Vec(data.clone()) });
+            let (result, first) = rig.wait(token, |event| match event {
+                Event::Connected { result, first } => Ok((result, first)),
+                event => Err(event),
+            });
+            let taken = result.unwrap();
+            assert!(matches!(&first, Memory::Vec(bytes) if *bytes == data), "given back as it was");
+            assert!(taken == 0 || fast == 1);
+            let (mut peer, _) = listener.accept().unwrap();
+            rig.submit(token, Operation::Send { parts: smallvec::smallvec![first], offset: taken });
+            rig.wait(token, |e| if let Event::SendDone { sent: 5000, result: Ok(()), .. } = e { Ok(()) } else { Err(e) });
+            rig.detach(token, false);
+            let mut all = Vec::new();
+            peer.read_to_end(&mut all).unwrap();
+            assert!(all == data);
+        }
+        drop(listener);
+        let endpoint = rig.create(Family::V4, Protocol::Tcp);
+        endpoint.set_option(OptionName::FastOpen, &OptionValue::Number(1)).unwrap();
+        let local = endpoint.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let token = rig.attach(&endpoint);
+        for _ in 0..2 {
+            rig.submit(token, Operation::Connect { remote: address, first: Memory::Vec(data.clone()) });
+            assert_eq!(connected(&mut rig, token), Err(NtStatus::CONNECTION_REFUSED));
+            assert_eq!(endpoint.local_address(), Ok(local), "bound as before");
+        }
     }
 }

@@ -30,4 +30,5 @@ mod connect;
 mod control;
 mod datagram;
 mod pressure;
+mod raw;
 mod stream;

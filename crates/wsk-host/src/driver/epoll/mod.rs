@@ -248,7 +248,7 @@ impl EpollDriver {
         match operation {
             Operation::AcceptStart => socket.accept = true,
             Operation::Connect { remote, first } => {
-                socket.connect = Some(Connect { state: Connecting::Wanted(remote), first })
+                socket.connect = Some(Connect { state: Connecting::Wanted(remote), first, taken: 0 });
             }
             Operation::ReceiveStart => socket.stream = true,
             Operation::Receive { memory, offset } => socket.receive = Some((memory, offset)),

@@ -24,6 +24,8 @@ pub(super) enum Connecting {
 pub(super) struct Connect {
     pub(super) state: Connecting,
     pub(super) first: Memory,
+    /// So many bytes of it are on their way.
+    pub(super) taken: usize,
 }
 
 /// Datagrams on their way.
@@ -94,7 +96,7 @@ impl Socket {
     }
 
     pub(super) fn take_connect(&mut self) -> Option<Event> {
-        let Connect { state, first } = self.connect.take()?;
+        let Connect { state, first, taken } = self.connect.take()?;
         let result = match state {
             Connecting::Wanted(_) => Err(NtStatus::CANCELLED),
             Connecting::Started => step::connect_outcome(self).unwrap_or_else(|| {
@@ -102,7 +104,7 @@ impl Socket {
                 Err(NtStatus::CANCELLED)
             }),
         };
-        Some(Event::Connected { result: result.map(|()| 0), first })
+        Some(Event::Connected { result: result.map(|()| taken), first })
     }
 
     pub(super) fn take_stream(&mut self) -> Option<Event> {

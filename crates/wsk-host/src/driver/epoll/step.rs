@@ -9,11 +9,11 @@ use wsk_core::memory::Buffer;
 use wsk_core::transport::{Endpoint, Event, Report, StreamEnd, Token};
 
 use super::Kit;
-use super::socket::{Connecting, Sending, SendingTo, Shutting, Socket};
+use super::socket::{Connect, Connecting, Sending, SendingTo, Shutting, Socket};
 use crate::driver::staging::Staging;
 use crate::driver::{datagrams, incoming, info};
 use crate::endpoint::FinState;
-use crate::{errno, icmp, message, sockopt};
+use crate::{errno, icmp, message};
 
 /// Connections, buffers, datagrams and sends of one turn.
 const ACCEPTS: usize = 64;
@@ -86,51 +86,50 @@ fn connect(socket: &mut Socket, kit: &Kit, report: &mut impl FnMut(Event)) {
         }
     };
     if let Some(result) = outcome {
-        let first = socket.connect.take().expect("checked by the caller").first;
-        report(Event::Connected { result: result.map(|()| 0), first });
+        let Connect { first, taken, .. } = socket.connect.take().expect("checked by the caller");
+        report(Event::Connected { result: result.map(|()| taken), first });
     }
 }
 
-fn start_connect(socket: &Socket, kit: &Kit, remote: std::net::SocketAddr) -> Option<Result<(), NtStatus>> {
+fn start_connect(socket: &mut Socket, kit: &Kit, remote: std::net::SocketAddr) -> Option<Result<(), NtStatus>> {
     let endpoint = &socket.endpoint;
-    if let Some(status) = endpoint.failure() {
-        return Some(Err(status));
-    }
-    let remote = match endpoint.destination(remote) {
+    let connect = socket.connect.as_mut().expect("checked by the caller");
+    let remote = match endpoint.failure().map_or_else(|| endpoint.destination(remote), Err) {
         Ok(remote) => remote,
         Err(status) => return Some(Err(status)),
     };
-    kit.stats.add(1);
-    match endpoint.with_fd(|fd| Ok(net::connect(fd, &remote))) {
-        Ok(Ok(())) => {
-            endpoint.on_connected();
-            Some(Ok(()))
+    let errno = match endpoint.fast_connect(&remote, &connect.first) {
+        Some(Ok(taken)) => {
+            connect.taken = taken;
+            return connect_outcome(socket);
         }
-        Ok(Err(Errno::INPROGRESS | Errno::INTR)) => None,
-        Ok(Err(e)) => {
-            endpoint.undo_connect();
-            Some(Err(errno::on_connect(e.raw_os_error())))
+        Some(Err(errno)) => errno,
+        None => {
+            kit.stats.add(1);
+            match endpoint.with_fd(|fd| Ok(net::connect(fd, &remote))) {
+                Ok(Ok(())) => {
+                    endpoint.on_connected();
+                    return Some(Ok(()));
+                }
+                Ok(Err(Errno::INPROGRESS | Errno::INTR)) => return None,
+                Ok(Err(e)) => e.raw_os_error(),
+                Err(status) => return Some(Err(status)),
+            }
         }
-        Err(status) => Some(Err(status)),
-    }
+    };
+    endpoint.undo_connect();
+    Some(Err(errno::on_connect(errno)))
 }
 
 /// How a connect that was started has ended. `None`: it has not.
 pub(super) fn connect_outcome(socket: &Socket) -> Option<Result<(), NtStatus>> {
     let endpoint = &socket.endpoint;
-    let found = endpoint.with_fd(|fd| {
-        Ok(match sockopt::take_error(fd) {
-            Some(errno) => Some(Err(errno::on_connect(errno))),
-            None => net::getpeername(fd).is_ok().then_some(Ok(())),
-        })
-    });
-    match found {
-        Ok(Some(Ok(()))) => endpoint.on_connected(),
-        Ok(Some(Err(_))) => endpoint.undo_connect(),
-        Ok(None) => {}
-        Err(status) => return Some(Err(status)),
+    let outcome = endpoint.connect_outcome()?;
+    match outcome {
+        Ok(()) => endpoint.on_connected(),
+        Err(_) => endpoint.undo_connect(),
     }
-    found.ok().flatten()
+    Some(outcome.map_err(errno::on_connect))
 }
 
 fn accept(socket: &mut Socket, kit: &Kit, report: &mut impl FnMut(Event)) {

@@ -99,6 +99,7 @@ impl UringDriver {
                 e => self.on_error(key, -e),
             },
             Work::Accept => self.on_accept(key, result, more, reports),
+            Work::Connect { taken: Some(taken), .. } if result >= 0 => self.on_writable(key, *taken),
             Work::Connect { .. } => match result {
                 n if n >= 0 => Next::End(End::Done(0)),
                 e if -e == libc::EISCONN => Next::End(End::Done(0)),
@@ -215,6 +216,17 @@ impl UringDriver {
             };
         }
         self.on_error(key, -result)
+    }
+
+    /// A connect that was started by hand may have ended.
+    fn on_writable(&self, key: OpKey, taken: usize) -> Next {
+        let socket = self.sockets.get(self.ops[key].token);
+        match socket.map(|socket| socket.endpoint.connect_outcome()) {
+            Some(None) => Next::Again,
+            Some(Some(Ok(()))) => Next::End(End::Done(taken)),
+            Some(Some(Err(errno))) => Next::End(End::Errno(errno)),
+            None => Next::End(End::Stopped),
+        }
     }
 
     fn on_hangup(&mut self, key: OpKey, mask: i32) -> Next {
@@ -430,11 +442,11 @@ impl UringDriver {
                 End::Errno(errno) => Err(errno::status(errno)),
                 _ => Ok(()),
             })),
-            Work::Connect { first } => {
+            Work::Connect { first, .. } => {
                 let result = match end {
-                    End::Done(_) => {
+                    End::Done(taken) => {
                         endpoint.on_connected();
-                        Ok(0)
+                        Ok(taken)
                     }
                     End::Errno(errno) => Err(errno::on_connect(errno)),
                     _ => Err(NtStatus::CANCELLED),

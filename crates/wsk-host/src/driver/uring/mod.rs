@@ -28,6 +28,7 @@ use crate::bell::Bell;
 use crate::cmsg::CONTROL_SPACE;
 use crate::driver::{Table, own};
 use crate::endpoint::{FinState, HostEndpoint};
+use crate::errno;
 use crate::icmp::Attention;
 use crate::message::Header;
 use crate::pool::Shared;
@@ -256,9 +257,17 @@ impl UringDriver {
         let endpoint = &self.sockets.get(token).expect("admitted").endpoint;
         match endpoint.failure().map_or_else(|| endpoint.destination(remote), Err) {
             Ok(remote) => {
+                let taken = match endpoint.fast_connect(&remote, &first) {
+                    Some(Err(errno)) => {
+                        endpoint.undo_connect();
+                        let result = Err(errno::on_connect(errno));
+                        return self.ready.push(Report { token, event: Event::Connected { result, first } });
+                    }
+                    started => started.and_then(Result::ok),
+                };
                 let mut header = self.header();
                 header.for_connect(&remote);
-                self.start(token, fd, Some(header), Work::Connect { first });
+                self.start(token, fd, Some(header), Work::Connect { first, taken });
             }
             Err(status) => self.ready.push(Report { token, event: Event::Connected { result: Err(status), first } }),
         }

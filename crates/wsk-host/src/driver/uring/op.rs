@@ -40,8 +40,10 @@ pub(super) enum Work {
         id: IncomingId,
         endpoint: Arc<HostEndpoint>,
     },
+    /// `taken`: it was started by hand, and so many bytes are on their way.
     Connect {
         first: Memory,
+        taken: Option<usize>,
     },
     Stream,
     Receive {
@@ -129,7 +131,8 @@ impl UringDriver {
             Work::WatchIncoming { .. } | Work::Watch => {
                 opcode::PollAdd::new(fd, (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32).build()
             }
-            Work::Connect { .. } => {
+            Work::Connect { taken: Some(_), .. } => opcode::PollAdd::new(fd, libc::POLLOUT as u32).build(),
+            Work::Connect { taken: None, .. } => {
                 let (name, len) = header.as_ref().expect("a connect has a header").name();
                 opcode::Connect::new(fd, name.cast(), len).build()
             }
