@@ -1,7 +1,7 @@
 //! Starts every example and talks to it with the standard library's sockets.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ const HANGS: Duration = Duration::from_secs(30);
 /// A running example that listens.
 struct Server {
     child: Child,
-    /// Kept open: the example may print more.
-    _stdout: BufReader<ChildStdout>,
+    /// The example may print more.
+    stdout: BufReader<ChildStdout>,
     address: SocketAddr,
 }
 
@@ -26,7 +26,14 @@ impl Server {
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
         let address = line.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("printed {line:?}"));
-        Self { address: address.parse().expect("an address"), child, _stdout: stdout }
+        Self { address: address.parse().expect("an address"), child, stdout }
+    }
+
+    /// The next line it prints.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        line.trim_end().to_owned()
     }
 
     /// Ctrl-C; it ends with status 0.
@@ -95,6 +102,26 @@ fn udp_echo_callbacks() {
         let mut buffer = [0; 2000];
         let (len, source) = socket.recv_from(&mut buffer).expect("an answer");
         assert_eq!((&buffer[..len], source), (text, server.address));
+    }
+    server.interrupt();
+}
+
+/// C-42: packets of both families at one socket.
+#[test]
+fn packet_info() {
+    let mut server = Server::start(env!("CARGO_BIN_EXE_packet_info"));
+    let port = server.address.port();
+    for (local, shown, hops) in [("127.0.0.1", "::ffff:127.0.0.1", 9), ("::1", "::1", 64)] {
+        let ip: IpAddr = local.parse().expect("an address");
+        let client = UdpSocket::bind((ip, 0)).expect("a socket");
+        if ip.is_ipv4() {
+            client.set_ttl(hops).expect("a TTL");
+        }
+        client.send_to(b"hello", (ip, port)).expect("sent");
+        let from = SocketAddr::new(shown.parse().expect("an address"), client.local_addr().expect("bound").port());
+        let line = server.line();
+        assert!(line.starts_with(&format!("5 bytes from {from} to {ip}, interface ")), "{line}");
+        assert!(line.ends_with(&format!(", hop limit {hops}")), "{line}");
     }
     server.interrupt();
 }

@@ -141,3 +141,135 @@ fn end(client: &Arc<Client>, binding: usize) {
 }
 
 exports! { NmrRegisterClient }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::SeqCst;
+    use std::sync::mpsc;
+
+    use super::*;
+    use wsk::{Family, Provider};
+    use wsk_abi::nmr::NPI_CLIENT_CHARACTERISTICS;
+
+    /// A client of the NPI that counts what it is asked.
+    #[derive(Default)]
+    struct Counting {
+        binding: AtomicUsize,
+        client: AtomicUsize,
+        attached: AtomicUsize,
+        detached: AtomicUsize,
+        cleaned: AtomicUsize,
+        pends: bool,
+    }
+
+    static TABLE: Constant<WSK_CLIENT_DISPATCH> =
+        Constant(WSK_CLIENT_DISPATCH { Version: MAKE_WSK_VERSION(1, 0), Reserved: 0, WskClientEvent: None });
+
+    unsafe extern "win64" fn client_attach(
+        binding: HANDLE,
+        context: *mut c_void,
+        _: *const NPI_REGISTRATION_INSTANCE,
+    ) -> NtStatus {
+        // SAFETY: a `Counting` that lives as long as the test.
+        let this = unsafe { &*context.cast::<Counting>() };
+        let (mut client, mut table) = (ptr::null_mut(), ptr::null());
+        // SAFETY: inside the attach function.
+        let status = unsafe {
+            nmr::NmrClientAttachProvider(binding, context, (&raw const TABLE.0).cast(), &raw mut client, &raw mut table)
+        };
+        assert_eq!(status, NtStatus::SUCCESS);
+        assert!(ptr::eq(table.cast(), &raw const dispatch::PROVIDER));
+        this.binding.store(binding as usize, SeqCst);
+        this.client.store(client as usize, SeqCst);
+        this.attached.fetch_add(1, SeqCst);
+        status
+    }
+
+    unsafe extern "win64" fn client_detach(context: *mut c_void) -> NtStatus {
+        // SAFETY: as above.
+        let this = unsafe { &*context.cast::<Counting>() };
+        this.detached.fetch_add(1, SeqCst);
+        if this.pends { NtStatus::PENDING } else { NtStatus::SUCCESS }
+    }
+
+    unsafe extern "win64" fn client_cleanup(context: *mut c_void) {
+        // SAFETY: as above.
+        unsafe { &*context.cast::<Counting>() }.cleaned.fetch_add(1, SeqCst);
+    }
+
+    static CLIENT: Constant<NPI_CLIENT_CHARACTERISTICS> = Constant(NPI_CLIENT_CHARACTERISTICS {
+        Version: 0,
+        Length: size_of::<NPI_CLIENT_CHARACTERISTICS>() as u16,
+        ClientAttachProvider: Some(client_attach),
+        ClientDetachProvider: Some(client_detach),
+        ClientCleanupBindingContext: Some(client_cleanup),
+        ClientRegistrationInstance: NPI_REGISTRATION_INSTANCE {
+            Version: 0,
+            Size: size_of::<NPI_REGISTRATION_INSTANCE>() as u16,
+            NpiId: &raw const NPI_ID,
+            ModuleId: &raw const MODULE_ID.0,
+            Number: 0,
+            NpiSpecificCharacteristics: ptr::null(),
+        },
+    });
+
+    fn register(client: &'static Counting) -> HANDLE {
+        let mut handle: HANDLE = ptr::null_mut();
+        let context = ptr::from_ref(client).cast_mut().cast();
+        // SAFETY: constant characteristics, and a context that stays.
+        let status = unsafe { NmrRegisterClient(&raw const CLIENT.0, context, &raw mut handle) };
+        assert_eq!(status, NtStatus::SUCCESS);
+        handle
+    }
+
+    fn counts(client: &Counting) -> [usize; 3] {
+        [&client.attached, &client.detached, &client.cleaned].map(|count| count.load(SeqCst))
+    }
+
+    /// F-36, F-37, F-38: the provider goes while clients are attached, one of which detaches later and one of which has a socket;
+    /// its unload waits for both. When it is back, they attach again.
+    #[test]
+    fn f38_the_provider_is_unloaded_while_clients_are_attached() {
+        crate::set_provider(Some(Provider::builder().host(wsk::Choice::Epoll).start().unwrap()));
+        let prompt: &Counting = Box::leak(Box::default());
+        let late: &Counting = Box::leak(Box::new(Counting { pends: true, ..Counting::default() }));
+        let handles = [register(prompt), register(late)].map(|handle| handle as usize);
+        assert_eq!((counts(prompt), counts(late)), ([1, 0, 0], [1, 0, 0]));
+        let client = client::find(prompt.client.load(SeqCst) as *mut _).unwrap();
+        let socket = client.captured().unwrap().datagram_socket(Family::V4, None).unwrap();
+        drop(client);
+
+        let (unloaded, end) = mpsc::channel();
+        let unload = std::thread::spawn(move || {
+            unload_provider();
+            unloaded.send(()).unwrap();
+        });
+        while late.detached.load(SeqCst) == 0 || prompt.detached.load(SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        assert!(end.try_recv().is_err(), "both are waited for");
+        nmr::NmrClientDetachProviderComplete(late.binding.load(SeqCst) as HANDLE);
+        while late.cleaned.load(SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        assert!(end.try_recv().is_err(), "the other's socket is waited for");
+        drop(socket);
+        end.recv_timeout(std::time::Duration::from_secs(20)).expect("the unload ends");
+        unload.join().unwrap();
+        assert_eq!((counts(prompt), counts(late)), ([1, 1, 1], [1, 1, 1]));
+
+        load_provider();
+        assert_eq!((counts(prompt), counts(late)), ([2, 1, 1], [2, 1, 1]));
+        for (handle, client) in handles.into_iter().zip([prompt, late]) {
+            assert_eq!(nmr::NmrDeregisterClient(handle as HANDLE), NtStatus::PENDING);
+            if client.pends {
+                nmr::NmrClientDetachProviderComplete(client.binding.load(SeqCst) as HANDLE);
+            }
+            assert_eq!(nmr::NmrWaitForClientDeregisterComplete(handle as HANDLE), NtStatus::SUCCESS);
+            assert_eq!(counts(client), [2, 2, 2]);
+        }
+        crate::set_provider(None);
+    }
+}

@@ -14,7 +14,8 @@ arms! {
     all: c42_a_dual_mode_server_sees_packets_of_both_families, e83_nothing_is_shown_that_was_not_asked_for,
         c22_a_send_says_where_from_and_how, c21_ecn_and_traffic_class, every_kind_by_itself;
     host: f192_segmentation_of_one_send, e86_coalesced_only_if_asked_for, e84_icmp_errors_come_as_datagrams,
-        so_udp_connreset_fails_one_receive, f193_the_same_control_data_goes_with_each_message;
+        so_udp_connreset_fails_one_receive, f193_the_same_control_data_goes_with_each_message,
+        m9_no_datagram_is_lost_by_the_subsystem;
 }
 
 /// A dual-mode socket on the wildcard, which asks for everything of both families.
@@ -283,4 +284,68 @@ fn f193_the_same_control_data_goes_with_each_message(arm: Arm) {
             assert_eq!((received.control().hop_limit(), received.control().traffic_class()), (Some(9), Some(0x40)));
         }
     }
+}
+
+/// Datagrams per WskSendMessages, and how many of those.
+const BATCH: usize = 50;
+const BATCHES: usize = 200;
+
+/// Segmentation and coalescing between two sockets: lists of indications, few system calls, and every datagram is there or was
+/// dropped by the host, which counts them. The callback returns at once (M-9).
+fn m9_no_datagram_is_lost_by_the_subsystem(arm: Arm) {
+    let world = arm.world();
+    let (sender, seen) = mpsc::channel();
+    let (dgram, _inbox) = Dgram::answering(move |_, datagrams| {
+        let numbers = datagrams.iter().map(|(bytes, _)| u32::from_le_bytes(bytes[..4].try_into().unwrap()));
+        sender.send(numbers.collect::<Vec<_>>()).unwrap();
+        ReceiveFrom::Accepted
+    });
+    let server = world.client.datagram_socket(Family::V4, Some(dgram)).unwrap();
+    server.set(ReceiveBuffer(4 << 20)).unwrap();
+    server.bind("127.0.0.1:0".parse().unwrap()).ok();
+    server.enable(EventMask::RECEIVE_FROM).unwrap();
+    let to = server.local_address().unwrap();
+    let client = client(&world, "127.0.0.1:0");
+    let before = world.provider.counters();
+    let message = |number: usize| {
+        let mut bytes = vec![0; 1000];
+        bytes[..4].copy_from_slice(&(number as u32).to_le_bytes());
+        bytes
+    };
+    let (mut arrived, mut lists) = (Vec::new(), 0);
+    let mut note = |list: Vec<u32>| {
+        arrived.extend(list);
+        lists += 1;
+    };
+    for batch in 0..BATCHES {
+        client.send_messages((0..BATCH).map(|i| message(batch * BATCH + i)), Some(to)).ok();
+        seen.try_iter().for_each(&mut note);
+    }
+    // A last one that comes for sure, since everything before it has been taken or dropped by then.
+    let last = (BATCH * BATCHES) as u32;
+    while let Ok(list) = {
+        client.send_to(last.to_le_bytes().to_vec(), to).ok();
+        seen.recv_timeout(PATIENCE)
+    } {
+        let end = list.contains(&last);
+        note(list);
+        if end {
+            break;
+        }
+    }
+    arrived.retain(|number| *number != last);
+    let after = world.provider.counters();
+    let dropped = after.datagrams_dropped_by_host - before.datagrams_dropped_by_host;
+    let calls = after.system_calls - before.system_calls;
+    let sent = BATCH * BATCHES;
+    println!(
+        "{}: {sent} sent, {} arrived, {dropped} dropped by the host; {lists} lists, {calls} system calls",
+        arm.name(),
+        arrived.len()
+    );
+    assert!(arrived.is_sorted(), "in order");
+    assert_eq!(arrived.len() as u64 + dropped, sent as u64, "none lost by the subsystem");
+    assert_eq!(server.dropped(), 0);
+    assert!(lists < sent, "lists of more than one");
+    assert!(calls < sent as u64, "fewer system calls than datagrams");
 }
