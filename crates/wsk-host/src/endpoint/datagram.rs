@@ -1,6 +1,7 @@
 //! An endpoint's datagrams: sending at once, what goes with them and what is shown, and the fate of earlier ones.
 
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
@@ -29,16 +30,24 @@ impl HostEndpoint {
     /// A datagram call met `errno`. If that is the echo of an earlier datagram's fate, and somebody wants to know, it is kept. Says
     /// whether the call is to be made again.
     pub(crate) fn is_echo(&self, errno: i32) -> bool {
+        self.with_fd(|fd| Ok(self.is_echo_on(fd, errno))).unwrap_or(false)
+    }
+
+    fn is_echo_on(&self, fd: BorrowedFd<'_>, errno: i32) -> bool {
         match errno {
             libc::EAGAIN | libc::EMSGSIZE | libc::ECANCELED => false,
             libc::EINTR => true,
-            _ => self.collect_errors() || errno == libc::ECONNREFUSED,
+            _ => self.collect_errors_on(fd) || errno == libc::ECONNREFUSED,
         }
     }
 
     /// Takes over what the kernel knows of failed datagrams. Whether there was anything.
     pub(crate) fn collect_errors(&self) -> bool {
-        self.wishes.wants_errors() && self.with_fd(|fd| Ok(self.errors.collect(fd, &self.stats))) == Ok(true)
+        self.with_fd(|fd| Ok(self.collect_errors_on(fd))).unwrap_or(false)
+    }
+
+    fn collect_errors_on(&self, fd: BorrowedFd<'_>) -> bool {
+        self.wishes.wants_errors() && self.errors.collect(fd, &self.stats)
     }
 
     /// The next failed datagram that the client is to hear of.
@@ -52,8 +61,8 @@ impl HostEndpoint {
     }
 
     /// As [`HostEndpoint::is_echo`], for a call that the driver knows nothing of.
-    fn was_echo(&self, errno: i32) -> bool {
-        let echo = self.is_echo(errno);
+    fn was_echo(&self, fd: BorrowedFd<'_>, errno: i32) -> bool {
+        let echo = self.is_echo_on(fd, errno);
         if self.errors.some() {
             self.errors.call_driver();
         }
@@ -108,7 +117,7 @@ impl HostEndpoint {
                         continue;
                     }
                     // The echo of an earlier datagram's fate; this one was not tried.
-                    Err(errno) if self.was_echo(errno) => continue,
+                    Err(errno) if self.was_echo(fd, errno) => continue,
                     Err(errno) => Err(errno::on_send(errno)),
                 };
             }

@@ -125,7 +125,7 @@ impl HostEndpoint {
         }
     }
 
-    /// Runs `f` on the descriptor, which stays open meanwhile.
+    /// Runs `f` on the descriptor, which stays open meanwhile. Not from inside of `f`: a close that waits would come between.
     pub(crate) fn with_fd<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> Result<T, NtStatus>) -> Result<T, NtStatus> {
         let guard = self.fd.read().unwrap_or_else(PoisonError::into_inner);
         match &*guard {

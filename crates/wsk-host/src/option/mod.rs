@@ -14,7 +14,7 @@ use wsk_abi::constants::sockopt::IPPROTO_IPV6;
 use wsk_abi::status::NtStatus;
 use wsk_core::control_data::ControlKinds;
 use wsk_core::option::{Keeper, OptionName, OptionValue, Row, Values};
-use wsk_core::transport::{Endpoint, Family};
+use wsk_core::transport::Family;
 
 use crate::endpoint::HostEndpoint;
 use crate::errno;
@@ -283,8 +283,8 @@ fn other(endpoint: &HostEndpoint, fd: BorrowedFd<'_>, option: OptionName) -> Res
         OptionName::FastOpen => u32::from(wishes.fast_open()),
         OptionName::CoalescedSize => wishes.coalesced.load(Ordering::Relaxed),
         OptionName::Error => {
-            endpoint.is_dead(); // latches what nobody has met yet
-            endpoint.failure().map_or(0, |status| status.0)
+            // Latches what nobody has met yet.
+            endpoint.look_for_failure(fd).map_or(0, |status| status.0)
         }
         _ => return Err(NtStatus::NOT_SUPPORTED),
     })

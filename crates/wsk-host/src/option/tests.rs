@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::stats::Stats;
 use wsk_core::option::{Access, Categories, GroupAction, GroupInterface, GroupRequest, GroupShape, TABLE};
-use wsk_core::transport::Protocol;
+use wsk_core::transport::{Endpoint, Protocol};
 
 const REFUSED: NtStatus = NtStatus::INVALID_PARAMETER;
 
