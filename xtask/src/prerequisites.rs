@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 /// Program, Debian package, what for.
-const PROGRAMS: [(&str, &str, &str); 8] = [
+const PROGRAMS: [(&str, &str, &str); 9] = [
     ("python3", "python3", "the peers of the interoperation tests"),
     ("git", "git", "the list of the project's files"),
     ("cc", "gcc", "C programs against the shared library"),
@@ -12,6 +12,8 @@ const PROGRAMS: [(&str, &str, &str); 8] = [
     ("lld-link", "lld", "drivers built by clang"),
     ("llvm-nm", "llvm", "drivers built by clang"),
     ("gdb", "gdb", "the symbols of drivers in a debugger"),
+    // For its `ip`, which does not tell its version in this way.
+    ("ss", "iproute2", "a network namespace with addresses that change"),
 ];
 
 /// Components of the toolchain: cargo subcommand, component.
