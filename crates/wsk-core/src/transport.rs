@@ -171,7 +171,8 @@ pub struct Counters {
     pub buffers_lent: u64,
     /// Bytes of memory set aside for receive buffers.
     pub buffer_memory: u64,
-    /// Datagrams that came and that the host dropped, mostly for want of room in its own queues.
+    /// Datagrams that came and that the host dropped, mostly for want of room in its own queues. What was sent as one (segments
+    /// of one send) may count as one.
     pub datagrams_dropped_by_host: u64,
 }
 

@@ -7,7 +7,6 @@ use wsk::option::{Categories, KeepAlive, KeepIdle, KeepInterval};
 use wsk::{DatagramSocket, Error};
 use wsk_abi::NtStatus;
 use wsk_abi::constants::ioctl::*;
-use wsk_abi::nmr::NPIID;
 use wsk_abi::sockaddr::{SOCKADDR, SOCKET_ADDRESS, SOCKET_PROCESSOR_AFFINITY};
 use wsk_abi::wsk::*;
 use wsk_nt::ke::irql;
@@ -182,11 +181,9 @@ fn connected(socket: &Socket) -> Result<(), NtStatus> {
     socket.connection(|connection| connection.remote_address())?.map(drop).map_err(|error| error.status())
 }
 
-/// No extension is known. INVALID_PARAMETER: not that structure.
+/// No extension is known, whichever it names. INVALID_PARAMETER: not that structure.
 fn register_extension(buffers: &Buffers<'_>) -> Result<(), NtStatus> {
-    let control: WSK_EXTENSION_CONTROL_IN = buffers.read()?;
-    // SAFETY: null or the client's pointer to a GUID.
-    let _id: NPIID = unsafe { border::read(control.NpiId) }?;
+    let _: WSK_EXTENSION_CONTROL_IN = buffers.read()?;
     Err(NtStatus::NOT_SUPPORTED)
 }
 

@@ -252,7 +252,8 @@ pub struct Counters {
     pub buffers_lent: u64,
     /// Bytes set aside for receive buffers now.
     pub buffer_memory: u64,
-    /// Datagrams that the host dropped before the subsystem could have them, as far as it tells.
+    /// Datagrams that the host dropped before the subsystem could have them, as it counts: those that were sent as one, or had come
+    /// as one, are one.
     pub datagrams_dropped_by_host: u64,
     /// CPU time of the processors' threads, in nanoseconds; 0 where the host does not tell.
     pub cpu_nanos: u64,

@@ -105,7 +105,7 @@ arms! {
                 });
             };
             for (_, seen) in both_ways(&mut rig, token, send) {
-                assert_eq!(seen, ControlData::new(to.is_ipv6()), "{what}: nothing was asked for");
+                assert!(seen.is_empty(), "{what}: nothing was asked for, and there is {seen:?}");
             }
             ask(&*receiver, &ALL, 1);
             let at_once = |_: &mut Rig| {
