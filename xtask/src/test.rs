@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{cargo, check, fuzz, only, prerequisites};
+use crate::{cargo, check, fuzz, only, prerequisites, spec};
 
 /// The transports a test run must have covered: a skipped arm fails.
 const ARMS: (&str, &str) = ("WSK_EXPECT_ARMS", "uring,epoll,loopback");
@@ -30,6 +30,7 @@ impl Steps<'_> {
         self.cargo("format", &["fmt", "--all", "--check"]);
         self.cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
         self.step("house checks", |root| check::run(root, &[]));
+        self.step("requirements", |root| spec::run(root, &["--check".into()]));
         if has_nextest(self.root) {
             self.cargo("tests", &["nextest", "run", "--workspace", "--no-fail-fast"]);
             self.cargo("doc tests", &["test", "--workspace", "--doc"]);

@@ -42,11 +42,11 @@ fn seeds() -> Vec<Vec<u8>> {
 fn run(input: &[u8]) -> u64 {
     let Some((&space, chain)) = input.split_first() else { return 0 };
     let parsed = ControlData::parse(chain);
-    if let Ok(data) = parsed {
-        let all = encoded(&data, data.encoded_len());
+    if let Ok(data) = &parsed {
+        let all = encoded(data, data.encoded_len());
         assert_eq!(all.len(), data.encoded_len());
-        assert_eq!(ControlData::parse(&all), Ok(data), "what was written is read again");
-        let some = encoded(&data, usize::from(space));
+        assert_eq!(ControlData::parse(&all).as_ref(), Ok(data), "what was written is read again");
+        let some = encoded(data, usize::from(space));
         assert!(all.starts_with(&some), "whole messages, as far as they fit");
         let kinds = ControlData::parse(&some).map(|some| some.kinds());
         assert!(kinds.is_ok_and(|kinds| data.kinds().contains(kinds)));
