@@ -274,4 +274,39 @@ arms! {
             }
         }
     }
+
+    /// E-84: a send that fails here and now is told by its own result only, though Linux puts it into the error queue as well.
+    fn e84_local_errors_are_no_datagrams(rig: Rig) {
+        let (endpoint, address) = bound(&rig, Family::V4, false, "127.0.0.1:0");
+        ask(&*endpoint, &[ReceiveError4], 1);
+        let token = rig.attach(&endpoint);
+        rig.submit(token, Operation::ReceiveFromStart);
+        rig.poll(false);
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let remote = peer.local_addr().unwrap();
+        for driven in [false, true] {
+            let too_long = || Memory::Vec(vec![0; 65_510]);
+            if driven {
+                rig.submit(token, crate::rig::send_to(1, too_long(), remote));
+                let failed = Err(NtStatus::INVALID_BUFFER_SIZE);
+                rig.wait(token, |e| match e {
+                    Event::SendToDone { result, .. } if result == failed => Ok(()),
+                    e => Err(e),
+                });
+            } else {
+                let result = endpoint.try_send_to(&[too_long()], 0, remote, &ControlData::default());
+                assert_eq!(result, Err(NtStatus::INVALID_BUFFER_SIZE));
+            }
+            let before = rig.transport.counters().system_calls;
+            for _ in 0..5 {
+                rig.poll(false);
+            }
+            peer.send_to(b"me", address).unwrap();
+            let datagram = rig.wait(token, |e| if let Event::Datagram(datagram) = e { Ok(datagram) } else { Err(e) });
+            assert_eq!(datagram.buffer.bytes(), b"me");
+            assert!(rig.take(token).is_empty());
+            let calls = rig.transport.counters().system_calls - before;
+            assert!(calls < 24, "{calls} system calls: nobody keeps looking");
+        }
+    }
 }
