@@ -212,4 +212,20 @@ mod tests {
         assert_eq!(shown.source, "[::ffff:10.0.0.1]:9".parse().unwrap());
         assert_eq!(shown.control.error(), Some(IcmpError { protocol: ICMP, kind: 3, code: 4, info: 0 }));
     }
+
+    /// What failed here and now does not stay in the kernel's queue, which would go on announcing it.
+    #[test]
+    fn local_errors_do_not_stay() {
+        let endpoint = HostEndpoint::create(Family::V4, Protocol::Udp, 1, Arc::default()).unwrap();
+        endpoint.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        endpoint.set_option(OptionName::ReceiveError4, &OptionValue::Number(1)).unwrap();
+        let too_long = [wsk_core::memory::Memory::Vec(vec![0; 65_510])];
+        let result = endpoint.try_send_to(&too_long, 0, "127.0.0.1:9".parse().unwrap(), &ControlData::default());
+        assert_eq!(result, Err(NtStatus::INVALID_BUFFER_SIZE));
+        let mut header = Header::new();
+        header.for_error();
+        let left = endpoint.with_fd(|fd| Ok(message::receive_error(fd, &mut header))).unwrap();
+        assert_eq!(left, Err(libc::EAGAIN));
+        assert!(!endpoint.errors.some());
+    }
 }

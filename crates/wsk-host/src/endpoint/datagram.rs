@@ -35,7 +35,11 @@ impl HostEndpoint {
 
     fn is_echo_on(&self, fd: BorrowedFd<'_>, errno: i32) -> bool {
         match errno {
-            libc::EAGAIN | libc::EMSGSIZE | libc::ECANCELED => false,
+            libc::EAGAIN | libc::ECANCELED => false,
+            libc::EMSGSIZE => {
+                self.collect_errors_on(fd); // the kernel has put it there too, and would go on announcing it
+                false
+            }
             libc::EINTR => true,
             _ => self.collect_errors_on(fd) || errno == libc::ECONNREFUSED,
         }

@@ -162,6 +162,8 @@ arms! {
             let peer = UdpSocket::bind(plain).unwrap();
             let back = SocketAddr::new(plain.ip(), address.port());
             ask(&*endpoint, &[ReceiveError4, ReceiveError6], 1);
+            // With everything else there still is room for the error, which comes last.
+            ask(&*endpoint, &ALL, 1);
             let check = |source, flags, control: ControlData| {
                 assert_eq!((source, flags), (nobody, ControlFlags::ERRQUEUE));
                 let error = control.error().expect("an error");
@@ -246,5 +248,65 @@ arms! {
         peer.send_to(b"me", address).unwrap();
         rig.wait(token, |e| if let Event::Datagram(_) = e { Ok(()) } else { Err(e) });
         assert!(rig.take(token).is_empty());
+    }
+
+    /// E-83, E-85: datagrams that came as one have the control data of that one, all of it, each.
+    fn e83_every_datagram_of_a_list_has_its_control_data(rig: Rig) {
+        let (receiver, address) = bound(&rig, Family::V6, true, "[::]:0");
+        ask(&*receiver, &ALL, 1);
+        let token = rig.attach(&receiver);
+        rig.submit(token, Operation::ReceiveFromStart);
+        rig.poll(false);
+        for to in ["::ffff:127.0.0.1", "::1"] {
+            let (sender, _) = bound(&rig, Family::V6, true, "[::]:0");
+            let to: IpAddr = to.parse().unwrap();
+            let control = ControlData::default().with_hop_limit(7).with_traffic_class(0x22);
+            let list: Vec<Memory> = (0..20).map(|_| Memory::Vec(vec![1; 700])).collect();
+            let sent = sender.try_send_to(&list, 0, SocketAddr::new(to, address.port()), &control);
+            assert_eq!(sent, Ok(20));
+            let to = to.to_canonical();
+            for _ in 0..20 {
+                let datagram = rig.wait(token, |e| if let Event::Datagram(datagram) = e { Ok(datagram) } else { Err(e) });
+                assert_eq!(datagram.buffer.len(), 700);
+                let seen = &datagram.control;
+                assert_eq!((seen.packet_info(), seen.interface(), seen.destination()), (Some((to, 1)), Some(1), Some(to)));
+                assert_eq!((seen.hop_limit(), seen.traffic_class(), seen.ecn()), (Some(7), Some(0x22), Some(2)));
+            }
+        }
+    }
+
+    /// E-84: a send that fails here and now is told by its own result only, though Linux puts it into the error queue as well.
+    fn e84_local_errors_are_no_datagrams(rig: Rig) {
+        let (endpoint, address) = bound(&rig, Family::V4, false, "127.0.0.1:0");
+        ask(&*endpoint, &[ReceiveError4], 1);
+        let token = rig.attach(&endpoint);
+        rig.submit(token, Operation::ReceiveFromStart);
+        rig.poll(false);
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let remote = peer.local_addr().unwrap();
+        for driven in [false, true] {
+            let too_long = || Memory::Vec(vec![0; 65_510]);
+            if driven {
+                rig.submit(token, crate::rig::send_to(1, too_long(), remote));
+                let failed = Err(NtStatus::INVALID_BUFFER_SIZE);
+                rig.wait(token, |e| match e {
+                    Event::SendToDone { result, .. } if result == failed => Ok(()),
+                    e => Err(e),
+                });
+            } else {
+                let result = endpoint.try_send_to(&[too_long()], 0, remote, &ControlData::default());
+                assert_eq!(result, Err(NtStatus::INVALID_BUFFER_SIZE));
+            }
+            let before = rig.transport.counters().system_calls;
+            for _ in 0..5 {
+                rig.poll(false);
+            }
+            peer.send_to(b"me", address).unwrap();
+            let datagram = rig.wait(token, |e| if let Event::Datagram(datagram) = e { Ok(datagram) } else { Err(e) });
+            assert_eq!(datagram.buffer.bytes(), b"me");
+            assert!(rig.take(token).is_empty());
+            let calls = rig.transport.counters().system_calls - before;
+            assert!(calls < 24, "{calls} system calls: nobody keeps looking");
+        }
     }
 }
