@@ -137,7 +137,8 @@ fn sample(row: &Row) -> Result<OptionValue, NtStatus> {
 }
 
 /// C 4.1 (every row), C 4.2 (every row), C 4.3 (every row): who has the option can set it and gets it back, before bind and
-/// after; who has not gets the spec's status. On an IPv6 socket, which has the options of both families.
+/// after; who has not gets the spec's status. On an IPv6 socket, which has the options of both families. The same on each
+/// transport (C-8).
 fn every_line_of_the_table(arm: Arm) {
     let world = arm.world();
     for row in TABLE {

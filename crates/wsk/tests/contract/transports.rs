@@ -88,7 +88,8 @@ fn c7_a_transport_goes_and_comes_back(arm: Arm) {
     socket.close().ok(); // the only useful call, whatever became of its transport
 }
 
-/// C-7: nothing but its own sockets is touched, not even the streams in the middle of others.
+/// C-7: nothing but its own sockets is touched, not even the streams in the middle of others. A socket stays with its transport,
+/// and an accepted one with its listener's (C-61).
 fn c7_other_transports_are_not_touched(arm: Arm) {
     let world = arm.world();
     let (listener, address) = world.listener(None);
