@@ -14,11 +14,9 @@ use crate::memory::Memory;
 use crate::request::{Completion, Outcome, RequestId};
 use crate::socket::connection::{Events, answer_address};
 use crate::socket::receive::RETENTION_CAP;
+use crate::socket::send_to::{SendToPath, give_back};
 use crate::socket::{check_remote, check_v6_only};
-use crate::transport::{Datagram, DatagramInfo, Event, Family, Messages, Operation, SendId};
-
-/// Datagram sends in flight at once; further ones wait here.
-const SENDS_IN_FLIGHT: usize = 64;
+use crate::transport::{Datagram, DatagramInfo, Event, Family, Messages, Operation};
 
 /// The columns of F-242.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,43 +66,6 @@ pub fn verdict(call: Call, state: State) -> Verdict {
     TABLE[call as usize].1[state as usize]
 }
 
-/// A WskSendTo or WskSendMessages that is under way.
-#[derive(Debug)]
-struct Batch {
-    request: RequestId,
-    /// Bytes of all of it, which is what IoStatus.Information says of success.
-    bytes: usize,
-    /// WskSendTo: its memory goes back with the completion.
-    single: bool,
-    state: Sending,
-}
-
-#[derive(Debug)]
-enum Sending {
-    /// Not yet handed to the transport.
-    Waiting(Messages, SocketAddr, ControlData),
-    /// Handed to the transport under this name.
-    Flying(SendId),
-}
-
-impl Batch {
-    fn flight(&self) -> Option<SendId> {
-        match self.state {
-            Sending::Flying(id) => Some(id),
-            Sending::Waiting(..) => None,
-        }
-    }
-}
-
-/// Gives back what was to be sent: a single datagram's memory is the result, of several each is released.
-fn give_back(mut messages: Messages, single: bool, fx: &mut Effects) -> Memory {
-    if single {
-        return messages.pop().unwrap_or_default();
-    }
-    messages.drain(..).for_each(|memory| fx.release(memory));
-    Memory::None
-}
-
 #[derive(Debug)]
 struct Pending {
     id: RequestId,
@@ -143,11 +104,7 @@ pub struct DatagramSocket {
     event: EventSwitch,
     lent: usize,
     cap: usize,
-    sends: VecDeque<Batch>,
-    /// Of `sends`, those that the transport has, and those that it has not.
-    flying: usize,
-    waiting: usize,
-    next_send: u64,
+    sends: SendToPath,
     /// IP_USER_MTU and IPV6_USER_MTU.
     user_mtu: [u32; 2],
     /// IP_RECEIVE_BROADCAST.
@@ -184,10 +141,7 @@ impl DatagramSocket {
             event: events.switch(EventMask::RECEIVE_FROM),
             lent: 0,
             cap: RETENTION_CAP,
-            sends: VecDeque::new(),
-            flying: 0,
-            waiting: 0,
-            next_send: 0,
+            sends: SendToPath::new(),
             user_mtu: [u32::MAX; 2],
             hears_broadcasts: true,
             unreachable: None,
@@ -208,7 +162,7 @@ impl DatagramSocket {
 
     /// Requests queued, of all kinds.
     pub fn queued(&self) -> usize {
-        self.queue.len() + self.sends.len()
+        self.queue.len() + self.sends.queued()
     }
 
     /// Whether reading has stopped until the client releases something (E-120).
@@ -390,16 +344,7 @@ impl DatagramSocket {
                 let memory = give_back(messages, single, fx);
                 fx.complete(id, status, 0, memory);
             }
-            Ok(remote) => {
-                let bytes = messages.iter().map(Memory::len).sum();
-                let state = if self.flying < SENDS_IN_FLIGHT && self.waiting == 0 {
-                    self.fly(messages, remote, control, fx)
-                } else {
-                    self.waiting += 1;
-                    Sending::Waiting(messages, remote, control)
-                };
-                self.sends.push_back(Batch { request: id, bytes, single, state });
-            }
+            Ok(remote) => self.sends.request(id, messages, remote, control, single, fx),
         }
     }
 
@@ -410,37 +355,6 @@ impl DatagramSocket {
         let segment = control.segment_size().map_or(usize::MAX, |size| size as usize);
         let longest = messages.iter().map(|memory| memory.len().min(segment)).max().unwrap_or(0);
         if longest + headers > most as usize { Err(NtStatus::INVALID_BUFFER_SIZE) } else { Ok(()) }
-    }
-
-    /// Hands datagrams to the transport.
-    fn fly(&mut self, messages: Messages, remote: SocketAddr, control: ControlData, fx: &mut Effects) -> Sending {
-        let id = SendId(self.next_send);
-        self.next_send += 1;
-        self.flying += 1;
-        fx.submit(Operation::SendTo { id, messages, sent: 0, remote, control });
-        Sending::Flying(id)
-    }
-
-    fn start_sends(&mut self, fx: &mut Effects) {
-        while self.flying < SENDS_IN_FLIGHT && self.waiting > 0 && self.closing.is_none() {
-            let next = self.sends.iter().position(|batch| matches!(batch.state, Sending::Waiting(..)));
-            let Some(at) = next else { return };
-            let taken = std::mem::replace(&mut self.sends[at].state, Sending::Flying(SendId(u64::MAX)));
-            let Sending::Waiting(messages, remote, control) = taken else { return };
-            self.waiting -= 1;
-            self.sends[at].state = self.fly(messages, remote, control, fx);
-        }
-    }
-
-    fn sent(&mut self, id: SendId, messages: Messages, result: Result<(), NtStatus>, fx: &mut Effects) {
-        let at = self.sends.iter().position(|batch| batch.flight() == Some(id));
-        let Some(batch) = at.and_then(|at| self.sends.remove(at)) else { return };
-        self.flying -= 1;
-        let memory = give_back(messages, batch.single, fx);
-        match result {
-            Ok(()) => fx.complete(batch.request, NtStatus::SUCCESS, batch.bytes, memory),
-            Err(status) => fx.complete(batch.request, status, 0, memory),
-        }
     }
 
     /// WskReceiveFrom (F-195 to F-199).
@@ -504,13 +418,8 @@ impl DatagramSocket {
                 fx.complete(id, NtStatus::CANCELLED, 0, pending.memory);
             }
             self.advance(fx);
-        } else if let Some(at) = self.sends.iter().position(|batch| batch.request == id) {
-            // What the transport has goes out: the host takes datagrams without delay.
-            if matches!(self.sends[at].state, Sending::Waiting(..))
-                && let Some(batch) = self.sends.remove(at)
-            {
-                self.end_waiting(batch, NtStatus::CANCELLED, fx);
-            }
+        } else {
+            self.sends.cancel(id, fx);
         }
     }
 
@@ -535,21 +444,7 @@ impl DatagramSocket {
             head.cancelled = true;
         }
         self.unread.clear();
-        let (waiting, flying): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.sends).into_iter().partition(|batch| matches!(batch.state, Sending::Waiting(..)));
-        self.sends = flying;
-        for batch in waiting {
-            self.end_waiting(batch, status, fx);
-        }
-    }
-
-    /// Ends a send that the transport never had.
-    fn end_waiting(&mut self, batch: Batch, status: NtStatus, fx: &mut Effects) {
-        if let Sending::Waiting(messages, ..) = batch.state {
-            self.waiting -= 1;
-            let memory = give_back(messages, batch.single, fx);
-            fx.complete(batch.request, status, 0, memory);
-        }
+        self.sends.shut(status, fx);
     }
 
     fn detach(&mut self, fx: &mut Effects) {
@@ -578,8 +473,10 @@ impl DatagramSocket {
                 self.try_finish(fx);
             }
             Event::SendToDone { id, messages, result, .. } => {
-                self.sent(id, messages, result, fx);
-                self.start_sends(fx);
+                self.sends.done(id, messages, result, fx);
+                if self.closing.is_none() {
+                    self.sends.start(fx);
+                }
                 self.try_finish(fx);
             }
             Event::Unreachable(status) if !over => self.unreachable = Some(status),
@@ -649,8 +546,7 @@ impl DatagramSocket {
         if self.reading == Reading::Into {
             self.handle(Event::ReceiveFromDone { memory: Memory::None, result: Err(failed) }, fx);
         }
-        let flights: Vec<SendId> = self.sends.iter().filter_map(|batch| batch.flight()).collect();
-        for id in flights {
+        for id in self.sends.in_flight() {
             self.handle(Event::SendToDone { id, messages: Messages::new(), sent: 0, result: Err(failed) }, fx);
         }
         if self.detaching && !self.detached {
@@ -789,7 +685,7 @@ impl DatagramSocket {
         if self.detached
             && !self.event.is_running()
             && self.reading != Reading::Into
-            && self.flying == 0
+            && !self.sends.in_transport()
             && let Some(id) = self.closing.take()
         {
             self.gone = true;

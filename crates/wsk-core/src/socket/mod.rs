@@ -10,6 +10,7 @@ pub mod datagram;
 pub mod listen;
 pub(crate) mod receive;
 pub(crate) mod send;
+pub(crate) mod send_to;
 mod straight;
 pub mod stream;
 
