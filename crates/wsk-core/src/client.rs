@@ -31,6 +31,8 @@ pub struct Registration {
     captures: usize,
     /// Sockets whose close has not completed, accepted ones included.
     sockets: usize,
+    /// Requests that are no socket's and have not completed.
+    requests: usize,
     had_socket: bool,
     static_events: EventMask,
     tdi_mapping: Vec<TdiMap>,
@@ -45,6 +47,7 @@ impl Registration {
             deregistering: false,
             captures: 0,
             sockets: 0,
+            requests: 0,
             had_socket: false,
             static_events: EventMask::empty(),
             tdi_mapping: Vec::new(),
@@ -122,10 +125,20 @@ impl Registration {
 
     /// Whether nothing is left to wait for (F-23).
     pub fn is_idle(&self) -> bool {
-        self.captures == 0 && self.sockets == 0
+        self.captures == 0 && self.sockets == 0 && self.requests == 0
     }
 
-    /// What a deregistration still waits for: captures and sockets. Every request given to the provider belongs to one.
+    /// A request that is no socket's begins: a wait for a change of transports, a name lookup.
+    pub fn request_begun(&mut self) {
+        self.requests += 1;
+    }
+
+    /// It has completed, and the client's code has returned.
+    pub fn request_ended(&mut self) {
+        self.requests -= 1;
+    }
+
+    /// What a deregistration still waits for: captures and sockets; every other request ends by itself.
     pub fn outstanding(&self) -> (usize, usize) {
         (self.captures, self.sockets)
     }

@@ -72,6 +72,38 @@ struct Fields {
     address: [u8; 16],
 }
 
+/// What a client wants of one send, as [`ControlData::parse`] reads it: IPv4's messages count if the datagram goes by IPv4, and
+/// IPv6's if by IPv6 (C-22).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SendControl {
+    v4: ControlData,
+    v6: ControlData,
+}
+
+impl SendControl {
+    /// What counts for a destination of IPv6, or of IPv4.
+    pub fn of(self, v6: bool) -> ControlData {
+        if v6 { self.v6 } else { self.v4 }
+    }
+
+    /// The same, to look at.
+    pub fn both(&self) -> [&ControlData; 2] {
+        [&self.v4, &self.v6]
+    }
+}
+
+impl From<ControlData> for SendControl {
+    /// What a Rust program asks for counts for either family; an address only for its own.
+    fn from(control: ControlData) -> Self {
+        let of = |v6: bool| {
+            let other = control.packet_info().is_some_and(|(address, _)| address.is_ipv6() != v6);
+            let kinds = if other { ControlKinds::all() - ControlKinds::PACKET_INFO } else { ControlKinds::all() };
+            control.clone().only(kinds)
+        };
+        if control.is_empty() { Self::default() } else { Self { v4: of(false), v6: of(true) } }
+    }
+}
+
 impl Fields {
     fn local(&self) -> IpAddr {
         let [a, b, c, d, ..] = self.address;
@@ -222,13 +254,13 @@ impl ControlData {
         })
     }
 
-    /// What a client wants of one send, out of its chain of CMSGHDRs. Of two messages of a kind the later one counts.
+    /// What a client wants of one send, out of its chain of CMSGHDRs. Of two messages of a kind and family the later one counts.
     ///
     /// # Errors
     /// INVALID_PARAMETER: a chain that is cut off or runs over, a message nobody knows, or a value out of range (F-192, C-22).
-    pub fn parse(chain: &[u8]) -> Result<Self, NtStatus> {
+    pub fn parse(chain: &[u8]) -> Result<SendControl, NtStatus> {
         let refused = NtStatus::INVALID_PARAMETER;
-        let mut this = Self::default();
+        let mut this = SendControl::default();
         let mut rest = chain;
         while !rest.is_empty() {
             let header = rest.first_chunk::<{ size_of::<CMSGHDR>() }>().ok_or(refused)?;
@@ -237,10 +269,25 @@ impl ControlData {
             let [l0, l1, l2, l3, t0, t1, t2, t3] = level_type;
             let (level, kind) = (u32::from_le_bytes([l0, l1, l2, l3]), u32::from_le_bytes([t0, t1, t2, t3]));
             let data = rest.get(size_of::<CMSGHDR>()..length).ok_or(refused)?;
-            this = this.take(level, kind, data).ok_or(refused)?;
+            let SendControl { v4, v6 } = this;
+            this = match level {
+                IPPROTO_IP => SendControl { v4: v4.take(level, kind, data).ok_or(refused)?, v6 },
+                IPPROTO_IPV6 => SendControl { v4, v6: v6.as_v6().take(level, kind, data).ok_or(refused)? },
+                _ => SendControl {
+                    v4: v4.take(level, kind, data).ok_or(refused)?,
+                    v6: v6.take(level, kind, data).ok_or(refused)?,
+                },
+            };
             rest = rest.get(CMSG_ALIGN(length)..).unwrap_or_default();
         }
-        Ok(this)
+        let SendControl { v4, v6 } = this;
+        Ok(SendControl { v4: v4.only(ControlKinds::all()), v6: v6.only(ControlKinds::all()) })
+    }
+
+    /// The same, of IPv6.
+    fn as_v6(mut self) -> Self {
+        self.0.get_or_insert_default().v6 = true;
+        self
     }
 
     /// With one message more.
@@ -399,7 +446,7 @@ mod tests {
                 .with_segment_size(1200);
             let mut room = [0; 256];
             let (length, _) = all.encode(&mut room);
-            assert_eq!(ControlData::parse(&room[..length]), Ok(all.clone()));
+            assert_eq!(ControlData::parse(&room[..length]).unwrap().of(v6), all);
             assert_eq!(all.packet_info(), Some((address, 3)));
             assert_eq!((all.hop_limit(), all.traffic_class(), all.ecn()), (Some(9), Some(0x20), Some(1)));
             assert_eq!((all.segment_size(), all.coalesced_size(), all.error()), (Some(1200), None, None));
@@ -410,7 +457,7 @@ mod tests {
     #[test]
     fn c22_empty_options_are_ignored_and_unknown_messages_refused() {
         let empty = [message(0, 1, &[]), message(41, 32, &[])].concat();
-        assert_eq!(ControlData::parse(&empty), Ok(ControlData::default()));
+        assert_eq!(ControlData::parse(&empty), Ok(SendControl::default()));
         for (level, kind, data) in [
             (0, 1, &[0; 4][..]),
             (41, 32, &[0; 8]),
@@ -445,6 +492,31 @@ mod tests {
             bad[..8].copy_from_slice(&length.to_le_bytes());
             assert_eq!(ControlData::parse(&bad), refused, "length {length:#x}");
         }
+    }
+
+    /// C-22: each family has its own, and those of both go to both.
+    #[test]
+    fn c22_messages_count_for_their_family() {
+        let chain = [
+            message(41, 19, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0]),
+            message(0, 19, &[10, 0, 0, 1, 3, 0, 0, 0]),
+            message(41, 39, &[4, 0, 0, 0]),
+            message(0, 3, &[8, 0, 0, 0]),
+            message(17, 2, &[0xB0, 4, 0, 0]),
+        ]
+        .concat();
+        let both = ControlData::parse(&chain).unwrap();
+        let (four, six) = (both.clone().of(false), both.of(true));
+        assert_eq!(four.packet_info(), Some((Ipv4Addr::new(10, 0, 0, 1).into(), 3)));
+        assert_eq!(six.packet_info(), Some((Ipv6Addr::LOCALHOST.into(), 2)));
+        assert_eq!((four.traffic_class(), six.traffic_class()), (Some(8), Some(4)));
+        assert_eq!((four.segment_size(), six.segment_size()), (Some(1200), Some(1200)));
+        // A Rust program has one for both, but for an address.
+        let own = ControlData::default().with_packet_info(Ipv6Addr::LOCALHOST.into(), 0).with_hop_limit(3);
+        let both = SendControl::from(own);
+        let (four, six) = (both.clone().of(false), both.of(true));
+        assert_eq!((four.packet_info(), four.hop_limit()), (None, Some(3)));
+        assert_eq!((six.packet_info().is_some(), six.hop_limit()), (true, Some(3)));
     }
 
     /// F-196: whole messages as far as they fit, and nothing beyond.

@@ -60,12 +60,25 @@ pub enum Position {
     Disabling,
 }
 
+/// Whether calls are made whatever the position (F-172).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hold {
+    /// The position decides.
+    #[default]
+    Free,
+    /// Calls are made.
+    Held,
+    /// They would be, but one was refused or cut short.
+    Stopped,
+}
+
 /// The switch of one event on one socket.
 #[derive(Debug, Default)]
 pub struct EventSwitch {
     position: Position,
     /// Enabled for the whole client: always on (E-27).
     is_static: bool,
+    hold: Hold,
     running: u16,
     waiting: Vec<RequestId>,
 }
@@ -79,12 +92,21 @@ impl EventSwitch {
 
     /// Whether a call may start.
     pub fn is_on(&self) -> bool {
-        self.position == Position::On
+        match self.hold {
+            Hold::Free => self.position == Position::On,
+            Hold::Held => self.position != Position::Disabling,
+            Hold::Stopped => false,
+        }
     }
 
     /// Whether the event is enabled, even if stopped for the moment.
     pub fn is_enabled(&self) -> bool {
-        matches!(self.position, Position::On | Position::Stopped)
+        self.hold != Hold::Free || matches!(self.position, Position::On | Position::Stopped)
+    }
+
+    /// Has calls made even while it is off, or no longer: a callback that takes all indications (F-172).
+    pub fn hold(&mut self, on: bool) {
+        self.hold = if on { Hold::Held } else { Hold::Free };
     }
 
     /// Whether it was enabled for the whole client.
@@ -166,12 +188,18 @@ impl EventSwitch {
         if self.position == Position::On {
             self.position = Position::Stopped;
         }
+        if self.hold == Hold::Held {
+            self.hold = Hold::Stopped;
+        }
     }
 
     /// A WskReceive completed (E-75).
     pub fn resume(&mut self) {
         if self.position == Position::Stopped {
             self.position = Position::On;
+        }
+        if self.hold == Hold::Stopped {
+            self.hold = Hold::Held;
         }
     }
 
@@ -184,6 +212,7 @@ impl EventSwitch {
 
     /// The socket is being closed: no new call (E-123). Waiting disables still complete when the running calls return.
     pub fn close(&mut self) {
+        self.hold = Hold::Free;
         if self.position != Position::Disabling {
             self.position = Position::Off;
         }

@@ -3,9 +3,11 @@
 //! The subsystem decides by itself, since no option of a host yields this matrix; a host only says whether others than this
 //! process use an address (C-51).
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use wsk_abi::status::NtStatus;
 
 use crate::security::{SecurityDescriptor, Subject};
@@ -82,7 +84,8 @@ pub struct Bind {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Taken {
     V4(Option<Ipv4Addr>),
-    V6(Option<Ipv6Addr>),
+    /// With the scope of a link-local address, of which each link has its own.
+    V6(Option<(Ipv6Addr, u32)>),
     /// All of both families.
     Both,
 }
@@ -94,8 +97,15 @@ impl Bind {
             IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
                 Some(v4) => Taken::V4((!v4.is_unspecified()).then_some(v4)),
                 None if v6.is_unspecified() && self.dual => Taken::Both,
-                None => Taken::V6((!v6.is_unspecified()).then_some(v6)),
+                None => Taken::V6((!v6.is_unspecified()).then_some((v6, self.scope()))),
             },
+        }
+    }
+
+    fn scope(&self) -> u32 {
+        match self.local {
+            SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => v6.scope_id(),
+            _ => 0,
         }
     }
 
@@ -105,10 +115,12 @@ impl Bind {
 
     /// Whether both take some address in common, at the same port (C-43).
     fn overlaps(&self, other: &Self) -> bool {
-        let apart = |a: Option<IpAddr>, b: Option<IpAddr>| matches!((a, b), (Some(a), Some(b)) if a != b);
+        fn meet<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {
+            a.is_none() || b.is_none() || a == b
+        }
         let addresses = match (self.taken(), other.taken()) {
-            (Taken::V4(a), Taken::V4(b)) => !apart(a.map(IpAddr::V4), b.map(IpAddr::V4)),
-            (Taken::V6(a), Taken::V6(b)) => !apart(a.map(IpAddr::V6), b.map(IpAddr::V6)),
+            (Taken::V4(a), Taken::V4(b)) => meet(a, b),
+            (Taken::V6(a), Taken::V6(b)) => meet(a, b),
             (Taken::V4(_), Taken::V6(_)) | (Taken::V6(_), Taken::V4(_)) => false,
             (Taken::Both, _) | (_, Taken::Both) => true,
         };
@@ -118,12 +130,19 @@ impl Bind {
 
 /// Names a bind of a [`BindTable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BindId(u64);
+pub struct BindId {
+    place: Place,
+    serial: u64,
+}
 
-/// Every bind of the subsystem, in the order in which they were made.
+/// Where binds can meet: a protocol and a port.
+type Place = (Protocol, u16);
+
+/// Every bind of the subsystem.
 #[derive(Debug, Default)]
 pub struct BindTable {
-    binds: Vec<(BindId, Bind)>,
+    /// Those of one place in the order in which they were made. Port 0 is one that the host has not chosen yet.
+    places: HashMap<Place, SmallVec<[(u64, Bind); 1]>>,
     next: u64,
 }
 
@@ -135,8 +154,10 @@ impl BindTable {
     /// ADDRESS_ALREADY_EXISTS, ACCESS_DENIED.
     pub fn claim(&mut self, bind: Bind, subject: &Subject) -> Result<(BindId, bool), NtStatus> {
         let mut shares = false;
-        let free = bind.local.port() == 0 || matches!(bind.protocol, Protocol::Raw(_));
-        for (_, first) in self.binds.iter().filter(|(_, first)| !free && first.overlaps(&bind)) {
+        let place = (bind.protocol, bind.local.port());
+        let free = place.1 == 0 || matches!(bind.protocol, Protocol::Raw(_));
+        let there = self.places.get(&place).filter(|_| !free);
+        for (_, first) in there.into_iter().flatten().filter(|(_, first)| first.overlaps(&bind)) {
             shares = true;
             let lets = || first.security.as_ref().is_some_and(|security| security.lets_share(subject));
             match verdict((first.mode, first.is_wildcard()), (bind.mode, bind.is_wildcard())) {
@@ -146,32 +167,50 @@ impl BindTable {
                 Verdict::Denied | Verdict::Check => return Err(NtStatus::ACCESS_DENIED),
             }
         }
-        let id = BindId(self.next);
-        self.next += 1;
-        self.binds.push((id, bind));
-        Ok((id, shares))
+        Ok((self.enter(place, bind), shares))
     }
 
-    /// The host has chosen the port.
-    pub fn settle(&mut self, id: BindId, local: SocketAddr) {
-        if let Some((_, bind)) = self.binds.iter_mut().find(|(known, _)| *known == id) {
-            bind.local = local;
+    fn enter(&mut self, place: Place, bind: Bind) -> BindId {
+        let serial = self.next;
+        self.next += 1;
+        self.places.entry(place).or_default().push((serial, bind));
+        BindId { place, serial }
+    }
+
+    fn take(&mut self, id: BindId) -> Option<Bind> {
+        let binds = self.places.get_mut(&id.place)?;
+        let at = binds.iter().position(|(serial, _)| *serial == id.serial)?;
+        let (_, bind) = binds.remove(at);
+        if binds.is_empty() {
+            self.places.remove(&id.place);
+        }
+        Some(bind)
+    }
+
+    /// The host has bound it there: its name from now on.
+    pub fn settle(&mut self, id: BindId, local: SocketAddr) -> BindId {
+        if id.place.1 == local.port() {
+            return id;
+        }
+        match self.take(id) {
+            Some(bind) => self.enter((bind.protocol, local.port()), Bind { local, ..bind }),
+            None => id,
         }
     }
 
     /// The socket has let go of its address.
     pub fn release(&mut self, id: BindId) {
-        self.binds.retain(|(known, _)| *known != id);
+        self.take(id);
     }
 
     /// Binds there are.
     pub fn len(&self) -> usize {
-        self.binds.len()
+        self.places.values().map(SmallVec::len).sum()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.binds.is_empty()
+        self.places.is_empty()
     }
 }
 
@@ -245,6 +284,8 @@ mod tests {
             (dual("[::]:7"), exclusive("0.0.0.0:7"), in_use),
             (exclusive("10.0.0.1:7"), dual("[::]:7"), in_use),
             (exclusive("[fe80::1]:7"), dual("[::]:7"), in_use),
+            (exclusive("[fe80::1%2]:7"), exclusive("[fe80::1%3]:7"), Ok(false)),
+            (exclusive("[fe80::1%2]:7"), exclusive("[fe80::1%2]:7"), in_use),
             (dual("[fe80::1]:7"), exclusive("0.0.0.0:7"), Ok(false)),
             (dual("[::ffff:10.0.0.1]:7"), exclusive("10.0.0.1:7"), in_use),
             (dual("[::ffff:10.0.0.1]:7"), exclusive("[::]:7"), Ok(false)),
@@ -281,10 +322,14 @@ mod tests {
         let subject = Subject::default();
         let mut table = BindTable::default();
         let (one, _) = table.claim(bind("0.0.0.0:0", Mode::Default), &subject).unwrap();
-        table.claim(bind("0.0.0.0:0", Mode::Default), &subject).unwrap();
-        table.settle(one, "0.0.0.0:50000".parse().unwrap());
+        let (two, _) = table.claim(bind("0.0.0.0:0", Mode::Default), &subject).unwrap();
+        let one = table.settle(one, "0.0.0.0:50000".parse().unwrap());
         let refused = table.claim(bind("0.0.0.0:50000", Mode::Default), &subject);
         assert_eq!(refused.map(drop), Err(NtStatus::ADDRESS_ALREADY_EXISTS));
         assert_eq!(table.len(), 2);
+        table.release(one);
+        table.release(one);
+        table.release(two);
+        assert!(table.is_empty());
     }
 }

@@ -120,7 +120,7 @@ impl Callbacks {
         self.receive_ex.store(pointer, Ordering::Release);
     }
 
-    fn receive_ex(&self) -> PFN_WSK_RECEIVE_EX_EVENT {
+    pub(crate) fn receive_ex(&self) -> PFN_WSK_RECEIVE_EX_EVENT {
         // SAFETY: null, or stored from such a function.
         unsafe { std::mem::transmute::<*mut c_void, PFN_WSK_RECEIVE_EX_EVENT>(self.receive_ex.load(Ordering::Acquire)) }
     }

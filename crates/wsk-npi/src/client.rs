@@ -171,6 +171,9 @@ impl Client {
     pub(crate) fn deregister(self: &Arc<Self>) -> Result<(), NtStatus> {
         self.end_list_changes();
         self.registration.deregister().map_err(|error| error.status())?;
+        if *self.outstanding.lock() > 0 && crate::completion::is_completing() {
+            return Err(NtStatus::POSSIBLE_DEADLOCK); // F-25
+        }
         let mut outstanding = self.outstanding.lock();
         while *outstanding > 0 {
             self.idle.wait(&mut outstanding);

@@ -222,6 +222,11 @@ impl Pended {
 
     /// Ends it.
     pub(crate) fn end(self, ending: Ending) {
+        self.end_of(ending, None);
+    }
+
+    /// Ends it; `outstanding` is over when its completion routine has returned.
+    fn end_of(self, ending: Ending, outstanding: Option<Outstanding>) {
         if self.cancellable {
             // SAFETY: ours until completed.
             if unsafe { set_cancel_routine(self.irp, None) }.is_none() {
@@ -232,7 +237,7 @@ impl Pended {
             drop(unsafe { kept_cancel(self.irp).read() });
         }
         set_status(self.irp, ending);
-        complete(self.irp);
+        complete(self.irp, outstanding);
     }
 }
 
@@ -310,12 +315,12 @@ impl Parked {
     }
 
     fn finish(&self, pended: Pended, ending: Ending) {
-        pended.end(ending);
+        let outstanding = self.outstanding.lock().take();
+        pended.end_of(ending, outstanding);
         let over = self.over.lock().take();
         if let Some(over) = over {
             over();
         }
-        drop(self.outstanding.lock().take());
     }
 
     /// Has `over` called once it has ended; now, if it has.
@@ -350,24 +355,30 @@ unsafe extern "win64" fn cancel_routine(_: PDEVICE_OBJECT, irp: *mut IRP) {
     cancel.run();
 }
 
+/// Whether this thread is inside a completion routine that ends a request of no socket: what waits there for all of them waits for
+/// itself.
+pub(crate) fn is_completing() -> bool {
+    DEEP.get() > 0
+}
+
 /// How deep completion routines may nest on one thread: those of requests that are no socket's, such as WskSocket itself.
 const DEPTH: u32 = 8;
 
 thread_local! {
     static DEEP: Cell<u32> = const { Cell::new(0) };
-    static WAITING: RefCell<VecDeque<*mut IRP>> = const { RefCell::new(VecDeque::new()) };
+    static WAITING: RefCell<VecDeque<(*mut IRP, Option<Outstanding>)>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// Completes a pended IRP, at the IRQL the subsystem is at. What its routine starts on sockets is completed by their processors,
 /// in order, and never from here (F-69, F-115).
-fn complete(irp: *mut IRP) {
+fn complete(irp: *mut IRP, outstanding: Option<Outstanding>) {
     let depth = DEEP.get();
     if depth >= DEPTH {
-        return WAITING.with_borrow_mut(|waiting| waiting.push_back(irp));
+        return WAITING.with_borrow_mut(|waiting| waiting.push_back((irp, outstanding)));
     }
     DEEP.set(depth + 1);
-    let mut next = Some(irp);
-    while let Some(irp) = next {
+    let mut next = Some((irp, outstanding));
+    while let Some((irp, outstanding)) = next {
         // The level the subsystem is at: on its own threads, the driver's calls find the executive's at PASSIVE_LEVEL.
         let level = wsk::current_irql();
         let before = (level > irql::PASSIVE_LEVEL).then(|| irql::set(level.max(irql::current())));
@@ -376,6 +387,7 @@ fn complete(irp: *mut IRP) {
         if let Some(before) = before {
             irql::set(before);
         }
+        drop(outstanding); // its routine has returned (F-23)
         next = if depth == 0 { WAITING.with_borrow_mut(VecDeque::pop_front) } else { None };
     }
     DEEP.set(depth);

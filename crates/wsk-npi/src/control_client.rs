@@ -59,13 +59,6 @@ impl Buffers<'_> {
         }
     }
 
-    /// Says that there is no result (C-13); how long it would have to be has been said with BUFFER_OVERFLOW.
-    pub(crate) fn say_failed(&self, status: NtStatus) {
-        if status != NtStatus::BUFFER_OVERFLOW {
-            self.say_length(0);
-        }
-    }
-
     /// The input as a plain type of exactly that size.
     pub(crate) fn read<T: Copy>(&self) -> Result<T, NtStatus> {
         if self.input.len() != size_of::<T>() {
@@ -97,9 +90,8 @@ pub(crate) fn control(
         WSK_TDI_BEHAVIOR => tdi_behavior(client, buffers),
         _ => Err(NtStatus::NOT_SUPPORTED),
     };
-    match result {
-        Ok(length) => buffers.say_length(length),
-        Err(status) => buffers.say_failed(status),
+    if let Ok(length) = result {
+        buffers.say_length(length);
     }
     let ending = result.map_or_else(failed, done);
     match irp {

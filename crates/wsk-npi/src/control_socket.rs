@@ -1,7 +1,7 @@
 //! WskControlSocket: options, IOCTLs and the control of event callbacks (control.md 3 and 4, events.md 4 and 5).
 
 use wsk::option::{Categories, OptionName, OptionValue};
-use wsk::{Error, EventMask, Pending, Request};
+use wsk::{Error, EventMask, Request};
 use wsk_abi::NtStatus;
 use wsk_abi::wsk::WSK_CONTROL_SOCKET_TYPE;
 
@@ -18,7 +18,7 @@ pub(crate) enum Outcome {
     /// The disabling of a callback that still runs.
     Disabling(Request<()>),
     /// It waits for a change of the network.
-    Waiting(Pending<()>),
+    Waiting(Request<()>),
 }
 
 impl From<()> for Outcome {
@@ -64,15 +64,11 @@ pub(crate) fn control(
         Ok(Outcome::Waiting(change)) => match irp {
             Some(irp) => {
                 let ending = |result: Result<(), Error>| result.map_or_else(|e| failed(e.status()), |()| done(0));
-                irp.pend_until(change, socket.client.begin(), ending);
-                return NtStatus::PENDING;
+                return irp.pend(change, ending);
             }
             None => failed(NtStatus::REQUEST_NOT_ACCEPTED), // C-12
         },
-        Err(status) => {
-            buffers.say_failed(status);
-            failed(status)
-        }
+        Err(status) => failed(status),
     };
     match irp {
         Some(irp) => irp.finish(ending),
@@ -164,8 +160,8 @@ fn get_option(socket: &Socket, level: u32, code: u32, buffers: &Buffers<'_>) -> 
         if matches!(socket.handle, Handle::Basic(_)) {
             return Err(NtStatus::INVALID_PARAMETER);
         }
-        if buffers.room < size_of::<usize>() {
-            return Err(NtStatus::BUFFER_TOO_SMALL);
+        if buffers.output.is_null() || buffers.room < size_of::<usize>() {
+            return Err(NtStatus::BUFFER_TOO_SMALL); // before a copy is counted that nobody could release
         }
         let security = any!(&socket.handle, socket => socket.security());
         let cached = socket.client.cached_copy(security.as_deref())?;

@@ -190,13 +190,16 @@ fn register_extension(buffers: &Buffers<'_>) -> Result<(), NtStatus> {
 /// SIO_WSK_SET_RECEIVE_EX_CALLBACK (F-172).
 fn set_receive_ex(socket: &Socket, buffers: &Buffers<'_>) -> Result<(), NtStatus> {
     let function: PFN_WSK_RECEIVE_EX_EVENT = buffers.read()?;
+    // It is there before the first indication, and until the last.
+    let before = socket.callbacks.receive_ex();
     if function.is_some() {
-        connected(socket)?;
         socket.callbacks.set_receive_ex(function);
     }
     let set = socket.connection(|connection| connection.take_all_indications(function.is_some()))?;
-    if function.is_none() {
-        socket.callbacks.set_receive_ex(None);
+    match (&set, function) {
+        (Err(_), _) => socket.callbacks.set_receive_ex(before),
+        (Ok(()), None) => socket.callbacks.set_receive_ex(None),
+        (Ok(()), Some(_)) => {}
     }
     set.map_err(|error| error.status())
 }

@@ -226,7 +226,7 @@ mod tests {
         let refused = client.datagram_socket(Family::V4, None).map(drop).unwrap_err();
         assert_eq!(refused.status(), NtStatus::NOT_SUPPORTED);
         let host = || Arc::new(wsk::HostTransport::new(Choice::Epoll).unwrap());
-        let change = client.transports_change();
+        let mut change = client.transports_change();
         let one = TransportModule::register(host()).unwrap();
         change.wait().unwrap();
         let two = TransportModule::register(host()).unwrap();
@@ -236,7 +236,7 @@ mod tests {
         let socket = client.datagram_socket(Family::V4, None).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).wait().unwrap();
         let mut pending = socket.receive_from(vec![0; 16]);
-        let change = client.transports_change();
+        let mut change = client.transports_change();
         drop(one);
         change.wait().unwrap();
         let ended = pending.wait_timeout(Duration::from_secs(20)).expect("it ends");

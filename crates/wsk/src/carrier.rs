@@ -8,8 +8,10 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use rustix::thread::Pid as Tid;
-use wsk_core::transport::{Service, Transport};
+use wsk_abi::status::NtStatus;
+use wsk_core::transport::{NetworkWatcher, Service, Transport};
 
+use crate::network::Watch;
 use crate::processor::{Mail, Processor, Pump};
 
 /// Names a transport that is attached to a provider.
@@ -24,6 +26,8 @@ pub(crate) struct Carrier {
     pub(crate) processors: Vec<Arc<Processor>>,
     threads: Mutex<Vec<(Tid, JoinHandle<()>)>>,
     next: AtomicUsize,
+    /// Passes changes of the network on; made when first asked for.
+    watch: Mutex<Option<Arc<Watch>>>,
 }
 
 impl Carrier {
@@ -44,7 +48,8 @@ impl Carrier {
                 Arc::new(Processor::new(first + index, at_dispatch, this.clone()))
             };
             let processors = (0..processors).map(new).collect();
-            Self { id, transport, services, processors, threads: Mutex::default(), next: AtomicUsize::new(0) }
+            let (threads, next, watch) = (Mutex::default(), AtomicUsize::new(0), Mutex::default());
+            Self { id, transport, services, processors, threads, next, watch }
         });
         for index in 0..processors {
             match this.start_processor(index) {
@@ -94,6 +99,22 @@ impl Carrier {
                 let _ = thread.join();
             }
         }
+    }
+
+    /// Who passes changes of the network on to sockets.
+    ///
+    /// # Errors
+    /// The transport's, which may not know of any.
+    pub(crate) fn watch(&self) -> Result<Arc<Watch>, NtStatus> {
+        let mut watch = self.watch.lock();
+        if let Some(watch) = &*watch {
+            return Ok(watch.clone());
+        }
+        let made = Arc::<Watch>::default();
+        let watcher: Arc<dyn NetworkWatcher> = made.clone();
+        self.transport.watch_network(Arc::downgrade(&watcher))?;
+        *watch = Some(made.clone());
+        Ok(made)
     }
 
     /// The home of a new socket: processors take turns.

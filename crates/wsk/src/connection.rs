@@ -137,14 +137,15 @@ impl ConnectionSocket {
     /// process may not.
     pub fn set_silent_mode(&self) -> Result<(), Error> {
         let refused = Err(NtStatus::INVALID_DEVICE_STATE);
-        self.socket.decide(None, |machine, _| machine.connection().map_or(refused, |c| c.check_silence())).0?;
-        self.socket.endpoint.silence()?;
-        self.socket.decide(None, |machine, _| {
-            if let Some(connection) = machine.connection() {
-                connection.silenced();
-            }
+        let before =
+            self.socket.decide(None, |machine, _| machine.connection().map_or(refused, |c| c.begin_silence())).0?;
+        let silent = self.socket.endpoint.silence();
+        self.socket.decide(None, |machine, fx| match (machine.connection(), silent) {
+            (Some(connection), Ok(())) => connection.silenced(),
+            (Some(connection), Err(_)) => connection.unsilence(before, fx),
+            (None, _) => {}
         });
-        Ok(())
+        Ok(silent?)
     }
 
     /// SIO_WSK_SET_RECEIVE_EX_CALLBACK, for the C interface: whether the receive callback takes all indications, on or not

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use wsk_core::control_data::ControlData;
+use wsk_core::control_data::SendControl;
 use wsk_core::memory::Memory;
 use wsk_core::transport::Messages;
 
@@ -28,12 +28,12 @@ impl DatagramSocket {
     /// Fails with INVALID_DEVICE_STATE (not bound), INVALID_PARAMETER (another family), INVALID_BUFFER_SIZE (too long),
     /// ACCESS_DENIED (broadcast without the option Broadcast), NETWORK_UNREACHABLE, HOST_UNREACHABLE (F-191).
     pub fn send_to(&self, data: impl Into<Memory>, remote: SocketAddr) -> Request<Transfer> {
-        self.send_with(data, Some(remote), ControlData::default())
+        self.send_with(data, Some(remote), SendControl::default())
     }
 
     /// WskSendTo without an address: to the fixed one. Without that: INVALID_PARAMETER (F-190).
     pub fn send(&self, data: impl Into<Memory>) -> Request<Transfer> {
-        self.send_with(data, None, ControlData::default())
+        self.send_with(data, None, SendControl::default())
     }
 
     /// WskSendTo with control data: where it is to come from, its hop limit, and so on, for this datagram only (C-22).
@@ -41,8 +41,9 @@ impl DatagramSocket {
         &self,
         data: impl Into<Memory>,
         remote: Option<SocketAddr>,
-        control: ControlData,
+        control: impl Into<SendControl>,
     ) -> Request<Transfer> {
+        let control = control.into();
         let memory = data.into();
         self.socket.request(|machine, id, fx| match machine.datagram() {
             Some(datagram) => datagram.send_to(id, memory, remote, control, fx),
@@ -56,7 +57,7 @@ impl DatagramSocket {
         messages: impl IntoIterator<Item = impl Into<Memory>>,
         remote: Option<SocketAddr>,
     ) -> Request<Transfer> {
-        self.send_messages_with(messages, remote, ControlData::default())
+        self.send_messages_with(messages, remote, SendControl::default())
     }
 
     /// WskSendMessages with control data, the same for each.
@@ -64,8 +65,9 @@ impl DatagramSocket {
         &self,
         messages: impl IntoIterator<Item = impl Into<Memory>>,
         remote: Option<SocketAddr>,
-        control: ControlData,
+        control: impl Into<SendControl>,
     ) -> Request<Transfer> {
+        let control = control.into();
         let messages: Messages = messages.into_iter().map(Into::into).collect();
         self.socket.request(|machine, id, fx| match machine.datagram() {
             Some(datagram) => datagram.send_messages(id, messages, remote, control, fx),

@@ -41,7 +41,6 @@ macro_rules! socket_handle {
             /// WskCloseSocket. It completes when every request of the socket has and every callback has returned; after
             /// that nothing of this socket happens any more (F-115). A second close fails with INVALID_HANDLE.
             pub fn close(&self) -> crate::Request<()> {
-                self.socket.cancel_waits();
                 self.socket.request(|machine, id, fx| machine.close(id, fx))
             }
 
@@ -137,8 +136,15 @@ macro_rules! socket_handle {
 
             /// On whose behalf the socket binds: the security context of OwningProcess and OwningThread (F-87). The system
             /// unless set.
-            pub fn set_owner(&self, owner: crate::security::Subject) {
+            ///
+            /// # Errors
+            /// INVALID_DEVICE_STATE once bound.
+            pub fn set_owner(&self, owner: crate::security::Subject) -> Result<(), crate::Error> {
+                if !self.socket.is_created() {
+                    return Err(crate::NtStatus::INVALID_DEVICE_STATE.into());
+                }
                 self.socket.keep(|kept| kept.subject = Some(owner));
+                Ok(())
             }
 
             /// SIO_ADDRESS_LIST_QUERY: the unicast addresses of this machine, of the socket's family, port 0 (C-32).
@@ -150,8 +156,8 @@ macro_rules! socket_handle {
             }
 
             /// SIO_ADDRESS_LIST_CHANGE: completes when that list changes; CANCELLED when the socket is closed.
-            pub fn address_list_change(&self) -> crate::Pending<()> {
-                self.socket.client.provider.network.addresses_change(&self.socket)
+            pub fn address_list_change(&self) -> crate::Request<()> {
+                crate::network::addresses_change(&self.socket)
             }
 
             /// SIO_ADDRESS_LIST_SORT: the best destination first (RFC 6724).
@@ -178,9 +184,9 @@ macro_rules! socket_handle {
             }
 
             /// SIO_ROUTING_INTERFACE_CHANGE: completes when the answer to [`Self::routing_interface`] changes; CANCELLED when
-            /// the socket is closed.
-            pub fn routing_interface_change(&self, destination: std::net::SocketAddr) -> crate::Pending<()> {
-                self.socket.client.provider.network.route_change(&self.socket, destination)
+            /// the socket is closed. Fails at once where that fails.
+            pub fn routing_interface_change(&self, destination: std::net::SocketAddr) -> crate::Request<()> {
+                crate::network::route_change(&self.socket, destination)
             }
 
             /// Requests queued on this socket.

@@ -264,6 +264,23 @@ impl Machine {
         }
     }
 
+    /// How requests end by now that only the end of the socket concerns: CANCELLED by a close, FILE_FORCED_CLOSED with the
+    /// transport.
+    pub(crate) fn ended(&mut self) -> Option<NtStatus> {
+        let broken = match self {
+            Machine::Basic(m) => m.is_broken(),
+            Machine::Listen(m) => m.state() == listen::State::Broken,
+            Machine::Datagram(m) => m.state() == datagram::State::Broken,
+            Machine::Connection(m) => m.state() == connection::State::Broken,
+            Machine::Stream(m) => m.is_broken(),
+        };
+        match (self.is_closing(), broken) {
+            (true, _) => Some(NtStatus::CANCELLED),
+            (false, true) => Some(NtStatus::FILE_FORCED_CLOSED),
+            (false, false) => None,
+        }
+    }
+
     /// SO_CONDITIONAL_ACCEPT (E-31).
     pub(crate) fn set_conditional(&mut self, on: bool) -> Result<(), NtStatus> {
         match self {

@@ -1,44 +1,18 @@
-//! Name lookups: the system's resolver, with its hosts and services files, on a few threads of its own (functions.md 4).
+//! Name lookups: the system's resolver, with its hosts and services files (functions.md 4). It blocks, so helpers ask it.
 
+use std::any::Any;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock, mpsc};
 
-use parking_lot::Mutex;
 use wsk_abi::sockaddr::{AF_INET, AF_INET6};
 use wsk_abi::status::NtStatus;
 
-use crate::pending::{Pending, ended, pending};
-
-/// Threads that may wait for the resolver at the same time.
-const THREADS: usize = 4;
-
-type Job = Box<dyn FnOnce() + Send>;
-
-/// Runs a job that may block.
-fn run(job: impl FnOnce() + Send + 'static) -> Result<(), NtStatus> {
-    static QUEUE: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
-    let queue = QUEUE.get_or_init(|| {
-        let (sender, receiver) = mpsc::channel::<Job>();
-        let receiver = Arc::new(Mutex::new(receiver));
-        for _ in 0..THREADS {
-            let receiver = receiver.clone();
-            let work = move || {
-                while let Ok(job) = { receiver.lock().recv() } {
-                    job();
-                }
-            };
-            // With fewer threads it only takes longer; with none the send below fails.
-            let _ = std::thread::Builder::new().name("wsk names".into()).spawn(work);
-        }
-        sender
-    });
-    queue.send(Box::new(job)).map_err(|_| NtStatus::INSUFFICIENT_RESOURCES)
-}
+use crate::helpers;
+use crate::pending::{Pending, pending};
 
 /// What is asked for: the fields of ADDRINFOEXW that a hint may have, in Windows' numbers. All zero asks for any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
-    /// AI_PASSIVE, AI_CANONNAME, ...
+    /// Of [`hint`].
     pub flags: i32,
     /// 0, AF_INET or AF_INET6 (23).
     pub family: i32,
@@ -48,10 +22,39 @@ pub struct Hints {
     pub protocol: i32,
 }
 
-/// AI_CANONNAME.
-const AI_CANONNAME: i32 = 0x2;
-/// AI_FQDN.
-const AI_FQDN: i32 = 0x2_0000;
+/// Flags of [`Hints`], in Windows' numbers.
+pub mod hint {
+    /// AI_PASSIVE: without a node, the wildcard address.
+    pub const PASSIVE: i32 = 0x1;
+    /// AI_CANONNAME: the node's canonical name too.
+    pub const CANONICAL_NAME: i32 = 0x2;
+    /// AI_NUMERICHOST: the node is an address.
+    pub const NUMERIC_HOST: i32 = 0x4;
+    /// AI_NUMERICSERV: the service is a port.
+    pub const NUMERIC_SERVICE: i32 = 0x8;
+    /// AI_ALL: with V4MAPPED, addresses of both families.
+    pub const ALL: i32 = 0x100;
+    /// AI_ADDRCONFIG: of families that this machine has addresses of.
+    pub const ADDRESS_CONFIGURED: i32 = 0x400;
+    /// AI_V4MAPPED: IPv4 addresses as IPv6 ones, if there are no others.
+    pub const V4_MAPPED: i32 = 0x800;
+    /// AI_FQDN: the node's full name too.
+    pub const FULL_NAME: i32 = 0x2_0000;
+}
+
+/// Flags of [`Client::name_info`](crate::Client::name_info), in Windows' numbers.
+pub mod ask_for {
+    /// NI_NOFQDN: of hosts of the local domain without the domain.
+    pub const SHORT_NAME: u32 = 1;
+    /// NI_NUMERICHOST: the address, and no name.
+    pub const NUMERIC_HOST: u32 = 2;
+    /// NI_NAMEREQD: a name or NO_MATCH.
+    pub const NAME_REQUIRED: u32 = 4;
+    /// NI_NUMERICSERV: the port, and no service.
+    pub const NUMERIC_SERVICE: u32 = 8;
+    /// NI_DGRAM: the service of UDP.
+    pub const DATAGRAM: u32 = 0x10;
+}
 
 /// What a lookup found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,35 +74,39 @@ pub struct NameInfo {
     pub service: String,
 }
 
-/// WskGetAddressInfo: see [`Client::address_info`](crate::Client::address_info).
-pub(crate) fn address_info(node: Option<String>, service: Option<String>, hints: Hints) -> Pending<AddressInfo> {
+/// WskGetAddressInfo: see [`Client::address_info`](crate::Client::address_info). `guard` is held until it is over.
+pub(crate) fn address_info(
+    node: Option<String>,
+    service: Option<String>,
+    hints: Hints,
+    guard: impl Any + Send,
+) -> Pending<AddressInfo> {
     let absent = |name: &Option<String>| name.as_ref().is_none_or(String::is_empty);
     if absent(&node) && absent(&service) {
-        return ended(Err(NtStatus::INVALID_PARAMETER)); // F-221
+        return Pending::failed(NtStatus::INVALID_PARAMETER); // F-221
     }
-    let (request, completer) = pending();
-    let job = move || {
-        if !completer.is_over() {
-            completer.end(lookup(node.as_deref(), service.as_deref(), hints));
-        }
-    };
-    match run(job) {
-        Ok(()) => request,
-        Err(status) => ended(Err(status)),
-    }
+    ask(guard, move || lookup(node.as_deref(), service.as_deref(), hints))
 }
 
 /// WskGetNameInfo: see [`Client::name_info`](crate::Client::name_info).
-pub(crate) fn name_info(address: SocketAddr, flags: u32) -> Pending<NameInfo> {
-    let (request, completer) = pending();
+pub(crate) fn name_info(address: SocketAddr, flags: u32, guard: impl Any + Send) -> Pending<NameInfo> {
+    ask(guard, move || name(address, flags))
+}
+
+/// Has a helper ask the resolver, unless nobody waits any more by then.
+fn ask<T: Send + 'static>(
+    guard: impl Any + Send,
+    question: impl FnOnce() -> Result<T, NtStatus> + Send + 'static,
+) -> Pending<T> {
+    let (request, completer) = pending(guard);
     let job = move || {
         if !completer.is_over() {
-            completer.end(name(address, flags));
+            completer.end(question());
         }
     };
-    match run(job) {
+    match helpers::run(job) {
         Ok(()) => request,
-        Err(status) => ended(Err(status)),
+        Err(status) => Pending::failed(status),
     }
 }
 
@@ -107,14 +114,14 @@ pub(crate) fn name_info(address: SocketAddr, flags: u32) -> Pending<NameInfo> {
 /// NUMERICSERV 0x400.
 fn native_flags(flags: i32) -> i32 {
     let pairs = [
-        (0x1, 0x1),
-        (AI_CANONNAME, 0x2),
-        (AI_FQDN, 0x2),
-        (0x4, 0x4),
-        (0x8, 0x400),
-        (0x100, 0x10),
-        (0x400, 0x20),
-        (0x800, 0x8),
+        (hint::PASSIVE, 0x1),
+        (hint::CANONICAL_NAME, 0x2),
+        (hint::FULL_NAME, 0x2),
+        (hint::NUMERIC_HOST, 0x4),
+        (hint::NUMERIC_SERVICE, 0x400),
+        (hint::ALL, 0x10),
+        (hint::ADDRESS_CONFIGURED, 0x20),
+        (hint::V4_MAPPED, 0x8),
     ];
     pairs.iter().filter(|(ours, _)| flags & ours != 0).fold(0, |native, (_, theirs)| native | theirs)
 }
@@ -151,7 +158,7 @@ fn lookup(node: Option<&str>, service: Option<&str>, hints: Hints) -> Result<Add
         if !found.addresses.contains(&entry.sockaddr) {
             found.addresses.push(entry.sockaddr);
         }
-        if hints.flags & (AI_CANONNAME | AI_FQDN) != 0 && found.canonical.is_none() {
+        if hints.flags & (hint::CANONICAL_NAME | hint::FULL_NAME) != 0 && found.canonical.is_none() {
             found.canonical = entry.canonname;
         }
     }
@@ -160,9 +167,14 @@ fn lookup(node: Option<&str>, service: Option<&str>, hints: Hints) -> Result<Add
 
 /// A name for an address (F-232).
 fn name(address: SocketAddr, flags: u32) -> Result<NameInfo, NtStatus> {
-    // Windows: NOFQDN 1, NUMERICHOST 2, NAMEREQD 4, NUMERICSERV 8, DGRAM 0x10. Linux: NUMERICHOST 1, NUMERICSERV 2, NOFQDN 4,
-    // NAMEREQD 8, DGRAM 16.
-    let pairs = [(2, 1), (8, 2), (1, 4), (4, 8), (0x10, 16)];
+    // Linux: NUMERICHOST 1, NUMERICSERV 2, NOFQDN 4, NAMEREQD 8, DGRAM 16.
+    let pairs = [
+        (ask_for::NUMERIC_HOST, 1),
+        (ask_for::NUMERIC_SERVICE, 2),
+        (ask_for::SHORT_NAME, 4),
+        (ask_for::NAME_REQUIRED, 8),
+        (ask_for::DATAGRAM, 16),
+    ];
     let native = pairs.iter().filter(|(ours, _)| flags & ours != 0).map(|(_, theirs)| theirs).sum();
     let (node, service) = dns_lookup::getnameinfo(&address, native).map_err(|_| NtStatus::NO_MATCH)?;
     Ok(NameInfo { node, service })

@@ -1,114 +1,107 @@
 //! What sockets ask of the machine's network: its addresses, its routes, and when they change (control.md 4.5).
+//!
+//! To wait for a change is a request of the socket like any other: cancelled with it, completed by its home processor.
 
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use wsk_abi::status::NtStatus;
+use wsk_core::request::RequestId;
 use wsk_core::transport::{Family, NetworkWatcher, Transport};
 
-use crate::carrier::{Carrier, TransportId};
-use crate::pending::{Completer, Pending, ended, pending};
+use crate::carrier::Carrier;
+use crate::request::Request;
 use crate::socket::Socket;
 
-/// What a client waits for.
+/// What a request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    /// SIO_ADDRESS_LIST_CHANGE.
-    Addresses(Family),
-    /// SIO_ROUTING_INTERFACE_CHANGE: the route to an address is another one than this.
-    Route(SocketAddr, Result<SocketAddr, NtStatus>),
+pub(crate) enum Wanted {
+    /// SIO_ADDRESS_LIST_CHANGE: the addresses of the socket's family.
+    Addresses,
+    /// SIO_ROUTING_INTERFACE_CHANGE: the local address that this one is reached from is another one than that.
+    Route { to: SocketAddr, from: SocketAddr },
 }
 
-/// Who waits for changes.
+/// Passes news of one transport's network on to the sockets that have asked.
 #[derive(Default)]
-pub(crate) struct Network(Arc<Waiting>);
+pub(crate) struct Watch(Mutex<Vec<Weak<Socket>>>);
 
-#[derive(Default)]
-struct Waiting {
-    waits: Mutex<Vec<Wait>>,
-    /// How many, for those who only want to know whether there is any.
-    count: AtomicUsize,
-    /// Transports that tell of changes already.
-    watched: Mutex<Vec<TransportId>>,
+/// SIO_ADDRESS_LIST_CHANGE.
+pub(crate) fn addresses_change(socket: &Arc<Socket>) -> Request<()> {
+    match watched(socket) {
+        Ok(_) => socket.wait_for(Wanted::Addresses).0,
+        Err(status) => Request::failed(status),
+    }
 }
 
-struct Wait {
-    wanted: Wanted,
-    socket: Weak<Socket>,
-    transport: Weak<dyn Transport>,
-    completer: Completer<()>,
-}
-
-impl Network {
-    /// Completes when the addresses of the socket's family change (C-32).
-    pub(crate) fn addresses_change(&self, socket: &Arc<Socket>) -> Pending<()> {
-        self.wait(socket, |_| Wanted::Addresses(socket.family))
-    }
-
-    /// Completes when the local address that `destination` is reached from changes.
-    pub(crate) fn route_change(&self, socket: &Arc<Socket>, destination: SocketAddr) -> Pending<()> {
-        self.wait(socket, |transport| Wanted::Route(destination, transport.route(destination)))
-    }
-
-    fn wait(&self, socket: &Arc<Socket>, wanted: impl FnOnce(&dyn Transport) -> Wanted) -> Pending<()> {
-        let Some(carrier) = socket.home.carrier() else { return ended(Err(NtStatus::FILE_FORCED_CLOSED)) };
-        if let Err(status) = self.watch(&carrier) {
-            return ended(Err(status));
+/// SIO_ROUTING_INTERFACE_CHANGE.
+pub(crate) fn route_change(socket: &Arc<Socket>, to: SocketAddr) -> Request<()> {
+    let begun = watched(socket).and_then(|carrier| {
+        socket.check_family(&to)?;
+        let from = carrier.transport.route(to)?;
+        Ok((carrier, from))
+    });
+    match begun {
+        Ok((carrier, from)) => {
+            let (request, id) = socket.wait_for(Wanted::Route { to, from });
+            if carrier.transport.route(to) != Ok(from) {
+                socket.end_waits(|wait, _| wait == id); // it changed before anybody could tell
+            }
+            request
         }
-        let (request, completer) = pending();
-        let transport = Arc::downgrade(&carrier.transport);
-        let wait = Wait { wanted: wanted(&*carrier.transport), socket: Arc::downgrade(socket), transport, completer };
-        let mut waits = self.0.waits.lock();
-        waits.retain(|wait| !wait.completer.is_over());
-        waits.push(wait);
-        self.0.count.store(waits.len(), Ordering::SeqCst);
-        request
-    }
-
-    fn watch(&self, carrier: &Carrier) -> Result<(), NtStatus> {
-        let mut watched = self.0.watched.lock();
-        if !watched.contains(&carrier.id) {
-            let watcher: Arc<dyn NetworkWatcher> = self.0.clone();
-            carrier.transport.watch_network(Arc::downgrade(&watcher))?;
-            watched.push(carrier.id);
-        }
-        Ok(())
-    }
-
-    /// A socket is being closed: what waits for it is cancelled (C-33).
-    pub(crate) fn cancel(&self, socket: &Arc<Socket>) {
-        if self.0.count.load(Ordering::SeqCst) > 0 {
-            self.0.end(Err(NtStatus::CANCELLED), |wait| wait.socket.as_ptr() == Arc::as_ptr(socket));
-        }
+        Err(status) => Request::failed(status),
     }
 }
 
-impl Waiting {
-    fn end(&self, result: Result<(), NtStatus>, is_it: impl Fn(&Wait) -> bool) {
-        let done: Vec<_> = {
-            let mut waits = self.waits.lock();
-            let done = waits.extract_if(.., |wait| wait.completer.is_over() || is_it(wait)).collect();
-            self.count.store(waits.len(), Ordering::SeqCst);
-            done
-        };
-        done.iter().for_each(|wait| wait.completer.end(result));
+/// The socket's transport, which from now on tells it of changes.
+fn watched(socket: &Arc<Socket>) -> Result<Arc<Carrier>, NtStatus> {
+    let carrier = socket.home.carrier().ok_or(NtStatus::FILE_FORCED_CLOSED)?;
+    let watch = carrier.watch()?;
+    let mut sockets = watch.0.lock();
+    sockets.retain(|known| known.strong_count() > 0);
+    if !sockets.iter().any(|known| known.as_ptr() == Arc::as_ptr(socket)) {
+        sockets.push(Arc::downgrade(socket));
+    }
+    drop(sockets);
+    Ok(carrier)
+}
+
+impl Watch {
+    fn sockets(&self) -> Vec<Arc<Socket>> {
+        self.0.lock().iter().filter_map(Weak::upgrade).collect()
     }
 }
 
-impl NetworkWatcher for Waiting {
+impl NetworkWatcher for Watch {
     fn addresses_changed(&self, family: Family) {
-        self.end(Ok(()), |wait| wait.wanted == Wanted::Addresses(family));
+        for socket in self.sockets().into_iter().filter(|socket| socket.family == family) {
+            socket.end_waits(|_, wanted| wanted == Wanted::Addresses);
+        }
         self.routes_changed(family); // an address that goes takes its routes along
     }
 
     fn routes_changed(&self, family: Family) {
-        self.end(Ok(()), |wait| match (wait.wanted, wait.transport.upgrade()) {
-            (Wanted::Route(to, before), Some(transport)) => Family::of(&to) == family && transport.route(to) != before,
-            _ => false,
-        });
+        for socket in self.sockets() {
+            let Ok(transport) = socket.transport() else { continue };
+            // Not under the socket's lock: a route is asked of the host.
+            let other: Vec<RequestId> = socket
+                .waits()
+                .into_iter()
+                .filter(|(_, wanted)| match wanted {
+                    Wanted::Route { to, from } => {
+                        let of = Family::of(&SocketAddr::new(to.ip().to_canonical(), 0)); // C-41
+                        of == family && transport.route(*to) != Ok(*from)
+                    }
+                    Wanted::Addresses => false,
+                })
+                .map(|(id, _)| id)
+                .collect();
+            if !other.is_empty() {
+                socket.end_waits(|id, _| other.contains(&id));
+            }
+        }
     }
 }
 

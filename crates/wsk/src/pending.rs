@@ -1,7 +1,8 @@
-//! Things that happen once and are no socket's request: a change of the network, an answer to a name lookup.
+//! Requests that are no socket's: a change of the list of transports, an answer to a name lookup.
 //!
 //! [`Pending`] is what the client has, [`Completer`] what the subsystem has; whoever ends it first has ended it.
 
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -12,21 +13,24 @@ use parking_lot::{Condvar, Mutex};
 use wsk_abi::status::NtStatus;
 
 use crate::error::Error;
-use crate::processor::{enter_client, in_client_code, in_waker};
+use crate::processor::{enter_client, enter_waker, in_client_code, in_waker};
 
-/// Something under way that is no socket's request.
+/// A request that is no socket's.
 ///
-/// As a [`Request`](crate::Request): `.await` it, [`wait`](Pending::wait) for it, or have a callback called, on whatever thread
-/// ends it; dropping it cancels it.
+/// It is used as a [`Request`](crate::Request) is: `.await` it, [`wait`](Pending::wait) for it, or have a callback called;
+/// dropping it unfinished cancels it. There is no home processor: what ends it runs on a thread of the subsystem that may block,
+/// at PASSIVE_LEVEL.
 #[must_use = "dropping it cancels it"]
 pub struct Pending<T>(Arc<Shared<T>>);
 
-/// The other end of a [`Pending`].
+/// The other end of a [`Pending`]. Dropping it ends it with CANCELLED.
 pub(crate) struct Completer<T>(Weak<Shared<T>>);
 
 struct Shared<T> {
     state: Mutex<State<T>>,
     ended: Condvar,
+    /// Dropped when it has ended and the client's callback has returned.
+    guard: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 enum State<T> {
@@ -38,16 +42,12 @@ enum State<T> {
     Taken,
 }
 
-/// Makes the two ends.
-pub(crate) fn pending<T>() -> (Pending<T>, Completer<T>) {
-    let shared = Arc::new(Shared { state: Mutex::new(State::Waiting), ended: Condvar::new() });
+/// Makes the two ends; `guard` is dropped when all is over.
+pub(crate) fn pending<T>(guard: impl Any + Send) -> (Pending<T>, Completer<T>) {
+    let guard = Mutex::new(Some(Box::new(guard) as Box<dyn Any + Send>));
+    let shared = Arc::new(Shared { state: Mutex::new(State::Waiting), ended: Condvar::new(), guard });
     let completer = Completer(Arc::downgrade(&shared));
     (Pending(shared), completer)
-}
-
-/// One that has ended already.
-pub(crate) fn ended<T>(result: Result<T, NtStatus>) -> Pending<T> {
-    Pending(Arc::new(Shared { state: Mutex::new(State::Ended(result)), ended: Condvar::new() }))
 }
 
 impl<T> Completer<T> {
@@ -64,6 +64,12 @@ impl<T> Completer<T> {
     }
 }
 
+impl<T> Drop for Completer<T> {
+    fn drop(&mut self) {
+        self.end(Err(NtStatus::CANCELLED));
+    }
+}
+
 impl<T> Shared<T> {
     fn end(&self, result: Result<T, NtStatus>) {
         let mut state = self.state.lock();
@@ -76,18 +82,34 @@ impl<T> Shared<T> {
             State::Waker(waker) => {
                 *state = State::Ended(result);
                 drop(state);
-                waker.wake();
+                enter_waker(waker);
             }
-            over => *state = over,
+            over => return *state = over,
         }
         self.ended.notify_all();
+        let guard = self.guard.lock().take();
+        drop(guard);
+    }
+
+    /// The result, if it is there.
+    fn take(&self) -> Option<Result<T, Error>> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut *state, State::Taken) {
+            State::Ended(result) => Some(result.map_err(Error::from)),
+            State::Taken => Some(Err(NtStatus::INVALID_DEVICE_STATE.into())),
+            waiting => {
+                *state = waiting;
+                None
+            }
+        }
     }
 }
 
 impl<T> Pending<T> {
     /// One that has failed already.
     pub fn failed(status: NtStatus) -> Self {
-        ended(Err(status))
+        let state = Mutex::new(State::Ended(Err(status)));
+        Self(Arc::new(Shared { state, ended: Condvar::new(), guard: Mutex::new(None) }))
     }
 
     /// Asks for its end: it ends with CANCELLED, unless it has ended.
@@ -116,43 +138,48 @@ impl<T> Pending<T> {
                 drop(state);
                 callback(result.map_err(Error::from));
             }
-            // Kept alive by itself until it ends.
-            _ => *state = State::Callback(Box::new(callback), self.0.clone()),
+            before => {
+                *state = State::Callback(Box::new(callback), self.0.clone());
+                drop(state);
+                drop(before); // a waker
+            }
         }
     }
 
     /// Blocks until it has ended.
     ///
     /// # Errors
-    /// Its failure; POSSIBLE_DEADLOCK inside a callback.
-    pub fn wait(self) -> Result<T, Error> {
-        self.wait_until(None).unwrap_or_else(|_| Err(NtStatus::IO_TIMEOUT.into()))
+    /// Its failure. POSSIBLE_DEADLOCK inside a callback: it goes on.
+    pub fn wait(&mut self) -> Result<T, Error> {
+        self.wait_until(None).unwrap_or_else(|| Err(NtStatus::IO_TIMEOUT.into()))
     }
 
-    /// Blocks for `timeout` at most.
+    /// Blocks for `timeout` at most; `None` when it has not ended by then and goes on.
     ///
     /// # Errors
-    /// Itself, when it has not ended by then and goes on.
-    pub fn wait_timeout(self, timeout: Duration) -> Result<Result<T, Error>, Self> {
+    /// As [`Pending::wait`].
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<T, Error>> {
         self.wait_until(Instant::now().checked_add(timeout))
     }
 
-    fn wait_until(self, deadline: Option<Instant>) -> Result<Result<T, Error>, Self> {
-        let mut state = self.0.state.lock();
+    fn wait_until(&mut self, deadline: Option<Instant>) -> Option<Result<T, Error>> {
         loop {
-            match std::mem::replace(&mut *state, State::Taken) {
-                State::Ended(result) => return Ok(result.map_err(Error::from)),
-                over => *state = over,
+            if let Some(result) = self.0.take() {
+                return Some(result);
             }
-            if in_client_code() && !in_waker() {
-                return Ok(Err(NtStatus::POSSIBLE_DEADLOCK.into()));
+            if in_client_code() {
+                return Some(Err(NtStatus::POSSIBLE_DEADLOCK.into())); // E-3
+            }
+            let mut state = self.0.state.lock();
+            if matches!(*state, State::Ended(_)) {
+                continue;
             }
             match deadline {
                 None => self.0.ended.wait(&mut state),
                 Some(deadline) => {
                     if self.0.ended.wait_until(&mut state, deadline).timed_out() {
                         drop(state);
-                        return Err(self);
+                        return self.0.take();
                     }
                 }
             }
@@ -164,14 +191,35 @@ impl<T> Future for Pending<T> {
     type Output = Result<T, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(result) = self.0.take() {
+            return Poll::Ready(result);
+        }
+        if in_client_code() && !in_waker() {
+            return Poll::Ready(Err(NtStatus::POSSIBLE_DEADLOCK.into())); // E-3
+        }
+        let waker = cx.waker().clone();
         let mut state = self.0.state.lock();
-        match std::mem::replace(&mut *state, State::Taken) {
-            State::Ended(result) => Poll::Ready(result.map_err(Error::from)),
-            State::Taken => Poll::Ready(Err(NtStatus::INVALID_DEVICE_STATE.into())),
-            _ => {
-                *state = State::Waker(cx.waker().clone());
-                Poll::Pending
-            }
+        if matches!(*state, State::Ended(_) | State::Taken) {
+            drop(state);
+            return Poll::Ready(self.0.take().unwrap_or_else(|| Err(NtStatus::INVALID_DEVICE_STATE.into())));
+        }
+        let before = std::mem::replace(&mut *state, State::Waker(waker));
+        drop(state);
+        drop(before);
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Pending<T> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        // A callback goes on without the handle.
+        if !matches!(*state, State::Callback(..)) {
+            let before = std::mem::replace(&mut *state, State::Taken);
+            drop(state);
+            drop(before);
+            let guard = self.0.guard.lock().take();
+            drop(guard);
         }
     }
 }
@@ -186,30 +234,36 @@ impl<T> std::fmt::Debug for Pending<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
 
     #[test]
     fn whoever_ends_it_first_has_ended_it() {
-        let (one, completer) = pending::<u32>();
+        let (mut one, completer) = pending::<u32>(());
         assert!(!completer.is_over());
         completer.end(Ok(7));
         one.cancel();
         assert_eq!(one.wait().unwrap(), 7);
-        let (two, completer) = pending::<u32>();
+        let (mut two, completer) = pending::<u32>(());
         let cancel = two.canceller();
         cancel();
         completer.end(Ok(7));
         assert_eq!(two.wait().unwrap_err().status(), NtStatus::CANCELLED);
-        let (three, completer) = pending::<u32>();
+        let (three, completer) = pending::<u32>(());
         drop(three);
         assert!(completer.is_over());
         completer.end(Ok(7));
+        // A completer that is dropped has ended it too.
+        let (mut four, completer) = pending::<u32>(());
+        drop(completer);
+        assert_eq!(four.wait().unwrap_err().status(), NtStatus::CANCELLED);
     }
 
     #[test]
     fn a_callback_is_called_once_with_nobody_holding_it() {
         let (sender, results) = std::sync::mpsc::channel();
         for early in [false, true] {
-            let (pending, completer) = pending::<u32>();
+            let (pending, completer) = pending::<u32>(());
             let sender = sender.clone();
             if early {
                 completer.end(Ok(1));
@@ -221,16 +275,73 @@ mod tests {
         assert_eq!(results.try_iter().collect::<Vec<_>>(), [1, 1]);
     }
 
+    /// Counts itself as it is dropped.
+    struct Guard(Arc<AtomicUsize>);
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn the_guard_goes_when_all_is_over() {
+        let gone = Arc::new(AtomicUsize::new(0));
+        let count = || gone.load(Ordering::SeqCst);
+        let make = || pending::<u32>(Guard(gone.clone()));
+        let (pending, completer) = make();
+        let seen = gone.clone();
+        pending.on_complete(move |_| assert_eq!(seen.load(Ordering::SeqCst), 0, "not before the callback returned"));
+        completer.end(Ok(1));
+        assert_eq!(count(), 1);
+        let (pending, _completer) = make();
+        pending.cancel();
+        assert_eq!(count(), 2);
+        let (pending, _completer) = make();
+        drop(pending);
+        assert_eq!(count(), 3);
+    }
+
+    /// A waker that panics, as an executor's might.
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("on purpose");
+        }
+    }
+
+    #[test]
+    fn a_panicking_waker_stays_with_its_request() {
+        let (pending, completer) = pending::<u32>(());
+        let mut pending = std::pin::pin!(pending);
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(pending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        completer.end(Ok(3));
+        let Poll::Ready(Ok(3)) = pending.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("it has ended")
+        };
+    }
+
     #[test]
     fn it_can_be_awaited_and_waited_for_in_vain() {
-        let (pending, completer) = pending::<u32>();
-        let pending = pending.wait_timeout(Duration::ZERO).unwrap_err();
+        let (mut pending, completer) = pending::<u32>(());
+        assert!(pending.wait_timeout(Duration::ZERO).is_none());
         let thread = std::thread::spawn(move || pending.wait().unwrap());
         completer.end(Ok(3));
         assert_eq!(thread.join().unwrap(), 3);
-        let mut done = std::pin::pin!(ended::<u32>(Err(NtStatus::NOT_FOUND)));
+        let mut done = std::pin::pin!(Pending::<u32>::failed(NtStatus::NOT_FOUND));
         let mut cx = Context::from_waker(Waker::noop());
         let Poll::Ready(Err(error)) = done.as_mut().poll(&mut cx) else { panic!("not ready") };
         assert_eq!(error.status(), NtStatus::NOT_FOUND);
+    }
+
+    #[test]
+    fn waiting_inside_a_callback_is_refused_and_changes_nothing() {
+        let (mut pending, completer) = pending::<u32>(());
+        let status = enter_client(0, || pending.wait().unwrap_err().status());
+        assert_eq!(status, Some(NtStatus::POSSIBLE_DEADLOCK));
+        completer.end(Ok(5));
+        assert_eq!(pending.wait().unwrap(), 5);
     }
 }

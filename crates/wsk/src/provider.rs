@@ -11,7 +11,6 @@ use wsk_host::{Choice, HostTransport};
 
 use crate::carrier::{Carrier, TransportId};
 use crate::error::Error;
-use crate::network::Network;
 use crate::processor::Processor;
 use crate::registration::ClientShared;
 use crate::socket::Socket;
@@ -31,8 +30,8 @@ pub(crate) struct ProviderShared {
     at_dispatch: bool,
     /// The addresses that sockets have (control.md 7).
     pub(crate) binds: Mutex<BindTable>,
-    /// Changes of the machine's network.
-    pub(crate) network: Network,
+    /// Held to read while the host chooses a port, and to write while one is asked for by its number.
+    pub(crate) ports: RwLock<()>,
     available: AtomicBool,
     clients: Mutex<Vec<Weak<ClientShared>>>,
     starved: Mutex<Vec<Weak<Socket>>>,
@@ -104,7 +103,7 @@ impl Builder {
                 processors: self.processors,
                 at_dispatch: self.at_dispatch,
                 binds: Mutex::default(),
-                network: Network::default(),
+                ports: RwLock::default(),
                 available: AtomicBool::new(self.available),
                 clients: Mutex::default(),
                 starved: Mutex::default(),
@@ -181,11 +180,7 @@ impl Provider {
     /// Makes the provider available or not: captures wait for it (F-15, F-19). Sockets are not touched.
     pub fn set_available(&self, available: bool) {
         self.shared.available.store(available, Ordering::SeqCst);
-        let clients = std::mem::take(&mut *self.shared.clients.lock());
-        for client in clients.iter().filter_map(Weak::upgrade) {
-            client.notify();
-        }
-        self.shared.clients.lock().extend(clients);
+        self.shared.clients().iter().for_each(|client| client.notify());
     }
 
     /// What the provider has done so far.
@@ -221,9 +216,9 @@ impl Provider {
 
 impl Drop for Provider {
     fn drop(&mut self) {
-        for carrier in self.shared.carriers() {
-            carrier.stop();
-        }
+        let carriers = std::mem::take(&mut *self.shared.carriers.write());
+        self.shared.transports_changed();
+        carriers.iter().for_each(|carrier| carrier.stop());
     }
 }
 
@@ -293,8 +288,11 @@ impl ProviderShared {
 
     /// The list of transports is another one: every client that asked is told (C-3).
     fn transports_changed(&self) {
-        let clients: Vec<_> = self.clients.lock().iter().filter_map(Weak::upgrade).collect();
-        clients.iter().for_each(|client| client.transports_changed());
+        self.clients().iter().for_each(|client| client.transports_changed());
+    }
+
+    fn clients(&self) -> Vec<Arc<ClientShared>> {
+        self.clients.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
     /// The home of a connection accepted by a listener on `home`: a processor of the same transport.

@@ -19,10 +19,11 @@ use crate::connection::ConnectionSocket;
 use crate::datagram::DatagramSocket;
 use crate::error::Error;
 use crate::events::{ConnectionEvents, DatagramEvents, ListenEvents};
+use crate::helpers;
 use crate::listen::ListenSocket;
 use crate::machine::Machine as SocketMachine;
 use crate::names::{self, AddressInfo, Hints, NameInfo};
-use crate::pending::{Completer, Pending, ended, pending};
+use crate::pending::{Completer, Pending, pending};
 use crate::processor::in_client_code;
 use crate::provider::{Provider, ProviderShared};
 use crate::request::Request;
@@ -138,7 +139,7 @@ impl Registration {
         machine.deregister();
         self.shared.changed.notify_all();
         drop(machine);
-        self.shared.end_list_changes(Err(NtStatus::CANCELLED)); // F-22
+        self.shared.cancel_list_changes(); // F-22
         let mut machine = self.shared.machine.lock();
         while !machine.is_idle() {
             if in_client_code() {
@@ -192,14 +193,24 @@ impl ClientShared {
         self.machine.lock().static_events()
     }
 
-    /// The list of transports is another one (C-3).
+    /// The list of transports is another one (C-3). Who waits is told by a helper, since it may block.
     pub(crate) fn transports_changed(&self) {
-        self.end_list_changes(Ok(()));
+        let waiting = std::mem::take(&mut *self.list_changes.lock());
+        if !waiting.is_empty() {
+            // Without a helper they are dropped, and so cancelled.
+            let _ = helpers::run(move || waiting.iter().for_each(|completer| completer.end(Ok(()))));
+        }
     }
 
-    fn end_list_changes(&self, result: Result<(), NtStatus>) {
+    fn cancel_list_changes(&self) {
         let waiting = std::mem::take(&mut *self.list_changes.lock());
-        waiting.iter().for_each(|completer| completer.end(result));
+        waiting.iter().for_each(|completer| completer.end(Err(NtStatus::CANCELLED)));
+    }
+
+    /// Counts a request of the client that is no socket's; a deregistration waits for it (F-23).
+    fn begin(self: &Arc<Self>) -> Outstanding {
+        self.machine.lock().request_begun();
+        Outstanding(self.clone())
     }
 
     fn close_all(self: &Arc<Self>) {
@@ -208,6 +219,16 @@ impl ClientShared {
                 socket.close_quietly();
             }
         }
+    }
+}
+
+/// A request of a client that is no socket's.
+struct Outstanding(Arc<ClientShared>);
+
+impl Drop for Outstanding {
+    fn drop(&mut self) {
+        self.0.machine.lock().request_ended();
+        self.0.changed.notify_all();
     }
 }
 
@@ -234,10 +255,12 @@ impl Client {
     /// WSK_TRANSPORT_LIST_CHANGE: completes when that list changes; ask for the list after this, to miss nothing (C-3).
     /// CANCELLED when the client is deregistered.
     pub fn transports_change(&self) -> Pending<()> {
-        let (request, completer) = pending();
+        let (request, completer) = pending(self.shared.begin());
         let mut waiting = self.shared.list_changes.lock();
         if self.shared.machine.lock().is_deregistering() {
-            return ended(Err(NtStatus::CANCELLED)); // F-22
+            drop(waiting);
+            completer.end(Err(NtStatus::CANCELLED)); // F-22
+            return request;
         }
         waiting.retain(|completer| !completer.is_over());
         waiting.push(completer);
@@ -284,14 +307,14 @@ impl Client {
     ///
     /// Fails with NOT_FOUND (F-223), INVALID_PARAMETER (no name, or hints that make no sense).
     pub fn address_info(&self, node: Option<&str>, service: Option<&str>, hints: Hints) -> Pending<AddressInfo> {
-        names::address_info(node.map(str::to_owned), service.map(str::to_owned), hints)
+        names::address_info(node.map(str::to_owned), service.map(str::to_owned), hints, self.shared.begin())
     }
 
-    /// WskGetNameInfo: the names of an address and its port; flags NI_... in Windows' numbers (F-232).
+    /// WskGetNameInfo: the names of an address and its port; flags of [`names::ask_for`](crate::names::ask_for) (F-232).
     ///
     /// Fails with NO_MATCH.
     pub fn name_info(&self, address: SocketAddr, flags: u32) -> Pending<NameInfo> {
-        names::name_info(address, flags)
+        names::name_info(address, flags, self.shared.begin())
     }
 
     /// Closes every socket of this client, without waiting.

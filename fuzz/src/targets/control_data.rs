@@ -42,16 +42,19 @@ fn seeds() -> Vec<Vec<u8>> {
 fn run(input: &[u8]) -> u64 {
     let Some((&space, chain)) = input.split_first() else { return 0 };
     let parsed = ControlData::parse(chain);
-    if let Ok(data) = &parsed {
-        let all = encoded(data, data.encoded_len());
-        assert_eq!(all.len(), data.encoded_len());
-        assert_eq!(ControlData::parse(&all).as_ref(), Ok(data), "what was written is read again");
-        let some = encoded(data, usize::from(space));
-        assert!(all.starts_with(&some), "whole messages, as far as they fit");
-        let kinds = ControlData::parse(&some).map(|some| some.kinds());
-        assert!(kinds.is_ok_and(|kinds| data.kinds().contains(kinds)));
+    if let Ok(control) = &parsed {
+        for (v6, data) in [false, true].into_iter().zip(control.both()) {
+            let all = encoded(data, data.encoded_len());
+            assert_eq!(all.len(), data.encoded_len());
+            let again = ControlData::parse(&all).expect("what was written is read").of(v6);
+            assert!(data.is_empty() || again == *data, "what was written is read again");
+            let some = encoded(data, usize::from(space));
+            assert!(all.starts_with(&some), "whole messages, as far as they fit");
+            let kinds = ControlData::parse(&some).map(|some| some.of(v6).kinds());
+            assert!(kinds.is_ok_and(|kinds| data.kinds().contains(kinds)));
+        }
     }
-    outcome(parsed.map(|data| (data.kinds().bits(), data.packet_info().map(|(address, _)| address.is_ipv6()))))
+    outcome(parsed.map(|control| control.both().map(|data| data.kinds().bits())))
 }
 
 fn encoded(data: &ControlData, space: usize) -> Vec<u8> {

@@ -191,7 +191,7 @@ impl Row {
     pub fn encode(&self, value: &OptionValue, room: usize) -> Result<Vec<u8>, NtStatus> {
         match value {
             OptionValue::Number(number) if room >= 4 => Ok(number.to_le_bytes().to_vec()),
-            OptionValue::Number(number) if room >= 1 => Ok(vec![(*number).min(255) as u8]),
+            OptionValue::Number(number) if room >= 1 => Ok(vec![*number as u8]),
             OptionValue::Octets(bytes) if bytes.len() <= room => Ok(bytes.clone()),
             _ => Err(NtStatus::BUFFER_TOO_SMALL),
         }

@@ -92,6 +92,7 @@ fn c17_a_number_comes_back_as_four_bytes_or_its_low_one() {
     assert_eq!(row.encode(&value, 1), Ok(vec![1]));
     assert_eq!(row.encode(&value, 3), Ok(vec![1]));
     assert_eq!(row.encode(&value, 4), Ok(vec![1, 0, 0, 0]));
+    assert_eq!(OptionName::KeepIdle.row().encode(&OptionValue::Number(7200), 1), Ok(vec![0x20]));
     assert_eq!(row.encode(&value, 9), Ok(vec![1, 0, 0, 0]));
     assert_eq!(row.encode(&OptionValue::Octets(vec![1, 2]), 1), Err(NtStatus::BUFFER_TOO_SMALL));
     assert_eq!(row.encode(&OptionValue::Octets(vec![1, 2]), 2), Ok(vec![1, 2]));

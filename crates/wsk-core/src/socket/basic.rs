@@ -28,6 +28,11 @@ impl Basic {
         self.closing.is_some() || self.gone
     }
 
+    /// Whether its transport is gone (F-81).
+    pub fn is_broken(&self) -> bool {
+        self.detaching && !self.is_closing()
+    }
+
     /// Whether the driver has let go of the endpoint.
     pub fn is_detached(&self) -> bool {
         self.detached

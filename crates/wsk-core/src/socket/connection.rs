@@ -157,8 +157,8 @@ pub struct Connection {
     receive: ReceivePath,
     send: SendPath,
     backlog: EventSwitch,
-    /// What was there before a callback took all indications: callbacks, and whether WSK_EVENT_RECEIVE was on.
-    all_indications: Option<(EventMask, bool)>,
+    /// What came while the endpoint was being silenced.
+    unheard: News,
     ideal_backlog: usize,
     owes_dead: bool,
     closing: Option<RequestId>,
@@ -196,7 +196,7 @@ impl Connection {
             receive: ReceivePath::new(events.switch(EventMask::RECEIVE), events.switch(EventMask::DISCONNECT)),
             send: SendPath::new(),
             backlog: events.switch(EventMask::SEND_BACKLOG),
-            all_indications: None,
+            unheard: News::Nothing,
             ideal_backlog: 0,
             owes_dead: false,
             closing: None,
@@ -536,40 +536,49 @@ impl Connection {
         }
     }
 
-    /// SIO_WSK_SET_RECEIVE_EX_CALLBACK: a callback that takes all indications, whether WSK_EVENT_RECEIVE is on or not; without it
-    /// that is again as it was (F-172).
+    /// SIO_WSK_SET_RECEIVE_EX_CALLBACK: a callback that takes all indications, whether WSK_EVENT_RECEIVE is on or not (F-172).
     ///
     /// # Errors
     /// INVALID_DEVICE_STATE: not connected.
     pub fn take_all_indications(&mut self, on: bool, fx: &mut Effects) -> Result<(), NtStatus> {
         if on {
             self.admit(Call::EnableCallbacks)?;
-            self.all_indications.get_or_insert((self.available, self.receive.receive.is_enabled()));
-            self.available |= EventMask::RECEIVE;
-            self.control_events(EventMask::RECEIVE, None, fx);
-        } else if let Some((available, enabled)) = self.all_indications.take() {
-            if !enabled {
-                self.control_events(EventMask::RECEIVE | EventMask::DISABLE, None, fx);
-            }
-            self.available = available;
         }
+        self.receive.receive.hold(on);
+        self.receive.advance(fx);
         Ok(())
     }
 
-    /// SIO_WSK_SET_TCP_SILENT_MODE, first step: whether it may be asked of the endpoint (C-31).
+    /// SIO_WSK_SET_TCP_SILENT_MODE, first step: from now on nothing can be begun (C-31). Returns what
+    /// [`Connection::unsilence`] goes back to if the endpoint does not follow.
     ///
     /// # Errors
     /// INVALID_DEVICE_STATE: not connected, or something is being sent.
-    pub fn check_silence(&self) -> Result<(), NtStatus> {
+    pub fn begin_silence(&mut self) -> Result<State, NtStatus> {
         let open = matches!(self.state, State::Connected | State::RecvClosed) && self.closing.is_none();
-        if open && self.send.queued() == 0 { Ok(()) } else { Err(NtStatus::INVALID_DEVICE_STATE) }
+        if !open || self.send.queued() > 0 {
+            return Err(NtStatus::INVALID_DEVICE_STATE);
+        }
+        Ok(std::mem::replace(&mut self.state, State::Silent))
     }
 
     /// The second: the endpoint is silent. What is received pends until it is cancelled or the socket closed.
     pub fn silenced(&mut self) {
-        self.state = State::Silent;
-        self.backlog.close();
-        self.receive.close_events();
+        if self.state == State::Silent {
+            self.backlog.close();
+            self.receive.close_events();
+            self.unheard = News::Nothing;
+        }
+    }
+
+    /// The second, when the endpoint could not be silenced: all is as before, and what came meanwhile is heard now.
+    pub fn unsilence(&mut self, before: State, fx: &mut Effects) {
+        if self.state == State::Silent && self.closing.is_none() {
+            self.state = before;
+            let news = std::mem::replace(&mut self.unheard, News::Nothing);
+            self.heard(news, fx);
+            self.advance(fx);
+        }
     }
 
     fn switch(&mut self, event: EventMask) -> &mut EventSwitch {
@@ -702,7 +711,10 @@ impl Connection {
 
     fn heard(&mut self, news: News, fx: &mut Effects) {
         if self.state == State::Silent {
-            return; // whatever it is, nothing follows from it (C-31)
+            if news != News::Nothing {
+                self.unheard = news; // nothing follows from it, if it stays silent (C-31)
+            }
+            return;
         }
         match news {
             News::Nothing => {}

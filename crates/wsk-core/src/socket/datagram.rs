@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use wsk_abi::flags::{ControlFlags, EventFlags, EventMask};
 use wsk_abi::status::NtStatus;
 
-use crate::control_data::ControlData;
+use crate::control_data::{ControlData, SendControl};
 use crate::effect::{Callback, CallbackKind, DeadEvent, Effect, Effects};
 use crate::event_mask::{DATAGRAM_EVENTS, EventControl, EventSwitch, finish_now};
 use crate::indication::{Answer, DatagramList, datagram_capacity};
@@ -302,7 +302,7 @@ impl DatagramSocket {
         id: RequestId,
         memory: Memory,
         remote: Option<SocketAddr>,
-        control: ControlData,
+        control: SendControl,
         fx: &mut Effects,
     ) {
         let mut messages = Messages::new();
@@ -316,7 +316,7 @@ impl DatagramSocket {
         id: RequestId,
         messages: Messages,
         remote: Option<SocketAddr>,
-        control: ControlData,
+        control: SendControl,
         fx: &mut Effects,
     ) {
         self.send(id, messages, remote, control, false, fx);
@@ -327,31 +327,32 @@ impl DatagramSocket {
         id: RequestId,
         messages: Messages,
         remote: Option<SocketAddr>,
-        control: ControlData,
+        control: SendControl,
         single: bool,
         fx: &mut Effects,
     ) {
-        let remote = match (self.admit(Call::SendTo), remote.or(self.default_destination())) {
+        let destination = match (self.admit(Call::SendTo), remote.or(self.default_destination())) {
             (Err(status), _) => Err(status),
             (Ok(()), None) => Err(NtStatus::INVALID_PARAMETER),
             (Ok(()), Some(_)) if messages.is_empty() => Err(NtStatus::INVALID_PARAMETER),
-            (Ok(()), Some(remote)) => check_remote(self.family, self.v6_only, &remote)
-                .and_then(|()| self.check_length(&messages, &remote, &control))
-                .map(|()| remote),
+            (Ok(()), Some(remote)) => check_remote(self.family, self.v6_only, &remote).and_then(|()| {
+                let control = control.of(remote.ip().to_canonical().is_ipv6());
+                self.check_length(&messages, &remote, &control).map(|()| (remote, control))
+            }),
         };
-        match remote {
+        match destination {
             Err(status) => {
                 let memory = give_back(messages, single, fx);
                 fx.complete(id, status, 0, memory);
             }
-            Ok(remote) => self.sends.request(id, messages, remote, control, single, fx),
+            Ok((remote, control)) => self.sends.request(id, messages, remote, control, single, fx),
         }
     }
 
     /// IP_USER_MTU, IPV6_USER_MTU: nothing longer is sent, headers included.
     fn check_length(&self, messages: &Messages, remote: &SocketAddr, control: &ControlData) -> Result<(), NtStatus> {
-        let v4 = remote.is_ipv4() || matches!(remote, SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_some());
-        let (most, headers) = if v4 { (self.user_mtu[0], 28) } else { (self.user_mtu[1], 48) };
+        let (most, headers) =
+            if remote.ip().to_canonical().is_ipv4() { (self.user_mtu[0], 28) } else { (self.user_mtu[1], 48) };
         let segment = control.segment_size().map_or(usize::MAX, |size| size as usize);
         let longest = messages.iter().map(|memory| memory.len().min(segment)).max().unwrap_or(0);
         if longest + headers > most as usize { Err(NtStatus::INVALID_BUFFER_SIZE) } else { Ok(()) }
@@ -429,6 +430,9 @@ impl DatagramSocket {
             return fx.finish(id, NtStatus::INVALID_HANDLE);
         }
         self.closing = Some(id);
+        if let Some(bind) = self.binding.take() {
+            fx.finish(bind, NtStatus::CANCELLED);
+        }
         self.event.close();
         self.shut(NtStatus::CANCELLED, fx);
         self.detach(fx);

@@ -259,6 +259,7 @@ impl Listen {
     /// The endpoint's answer to [`Effect::Bind`].
     pub fn bound(&mut self, result: Result<SocketAddr, NtStatus>, fx: &mut Effects) {
         match result {
+            Ok(_) if self.binding.is_none() => {} // closed, or broken, meanwhile
             Ok(local) => {
                 self.local = Some(local);
                 fx.push(Effect::Listen);
@@ -399,6 +400,9 @@ impl Listen {
             return fx.finish(id, NtStatus::INVALID_HANDLE);
         }
         self.closing = Some(id);
+        if let Some(bind) = self.binding.take() {
+            fx.finish(bind, NtStatus::CANCELLED);
+        }
         self.accept.close();
         self.shut(NtStatus::CANCELLED, fx);
         self.detach(fx);

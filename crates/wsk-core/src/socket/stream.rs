@@ -90,6 +90,14 @@ impl Stream {
         }
     }
 
+    /// Whether it is no longer functional (F-81).
+    pub fn is_broken(&self) -> bool {
+        match &self.role {
+            Role::Connect(connection) => connection.state() == connection::State::Broken,
+            Role::Listen(listen) => listen.state() == listen::State::Broken,
+        }
+    }
+
     /// Whether the driver has let go of the endpoint.
     pub fn is_detached(&self) -> bool {
         match &self.role {
@@ -262,6 +270,9 @@ impl Stream {
 
     /// WskCloseSocket.
     pub fn close(&mut self, id: RequestId, fx: &mut Effects) {
+        if let Some(listen) = self.listening.take() {
+            fx.finish(listen, NtStatus::CANCELLED);
+        }
         match &mut self.role {
             Role::Connect(connection) => connection.close(id, fx),
             Role::Listen(listen) => listen.close(id, fx),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use wsk_abi::flags::{ControlFlags, EventMask};
 use wsk_abi::status::NtStatus;
-use wsk_core::control_data::ControlData;
+use wsk_core::control_data::{ControlData, SendControl};
 use wsk_core::effect::{Callback, CallbackKind, Effect, Effects};
 use wsk_core::indication::{Answer, DatagramList, datagram_capacity};
 use wsk_core::memory::Memory;
@@ -213,14 +213,14 @@ impl Model {
                 let id = self.requests.make("send");
                 let remote = history.more().is_multiple_of(8).then(address).or(Some(address()));
                 self.decide(|machine, fx| {
-                    machine.send_to(id, Memory::Vec(vec![0; 10]), remote, ControlData::default(), fx)
+                    machine.send_to(id, Memory::Vec(vec![0; 10]), remote, SendControl::default(), fx)
                 });
             }
             3 => {
                 let id = self.requests.make("send messages");
                 let messages = (0..history.more() % 100).map(|_| Memory::Vec(vec![0; 10])).collect();
                 self.decide(|machine, fx| {
-                    machine.send_messages(id, messages, Some(address()), ControlData::default(), fx)
+                    machine.send_messages(id, messages, Some(address()), SendControl::default(), fx)
                 });
             }
             4 => {

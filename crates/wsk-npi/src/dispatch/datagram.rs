@@ -1,7 +1,7 @@
 //! Functions of datagram sockets (functions.md 3.9).
 #![allow(unsafe_code)] // Functions that clients call, with the client's pointers.
 
-use wsk::{ControlData, ReceivedFrom};
+use wsk::{ControlData, ReceivedFrom, SendControl};
 use wsk_abi::NtStatus;
 use wsk_abi::irp::IRP;
 use wsk_abi::sockaddr::SOCKADDR;
@@ -18,7 +18,7 @@ use crate::socket::find;
 ///
 /// # Safety
 /// `data` is null or points to `length` readable bytes.
-unsafe fn control_data(length: u32, data: *mut CMSGHDR) -> Result<ControlData, NtStatus> {
+unsafe fn control_data(length: u32, data: *mut CMSGHDR) -> Result<SendControl, NtStatus> {
     // SAFETY: the caller's word.
     ControlData::parse(unsafe { border::bytes(data.cast_const().cast(), length as usize) }?)
 }

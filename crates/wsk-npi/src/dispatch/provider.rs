@@ -4,6 +4,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use wsk::names::ask_for;
 use wsk::{ConnectionEvents, ConnectionSocket, DatagramEvents, Family, Hints, ListenEvents, Pending, Protocol};
 use wsk_abi::NtStatus;
 use wsk_abi::io::{PEPROCESS, PETHREAD, PSECURITY_DESCRIPTOR, UNICODE_STRING};
@@ -224,6 +225,7 @@ slot! {
             let input = unsafe { border::bytes(InputBuffer.cast_const().cast(), InputSize) }?;
             Ok((client, Buffers { input, output: OutputBuffer, room: OutputSize, returned: OutputSizeReturned }))
         };
+        Out::new(OutputSizeReturned).write(0); // C-13
         match (start(), irp) {
             (Ok((client, buffers)), irp) => control_client::control(&client, ControlCode, &buffers, irp),
             (Err(status), Some(irp)) => irp.refuse(status),
@@ -353,8 +355,12 @@ slot! {
             Err(status) => return irp.refuse(status),
         };
         let (node_out, service_out) = (Out::new(NodeName), Out::new(ServiceName));
+        // What is not wanted is not asked for.
+        let no_node = if NodeName.is_null() { ask_for::NUMERIC_HOST } else { 0 };
+        let no_service = if ServiceName.is_null() { ask_for::NUMERIC_SERVICE } else { 0 };
+        let required = if NodeName.is_null() { ask_for::NAME_REQUIRED } else { 0 };
         let lookup = match client.captured() {
-            Ok(captured) => captured.name_info(address, Flags),
+            Ok(captured) => captured.name_info(address, Flags & !required | no_node | no_service),
             Err(status) => return irp.refuse(status),
         };
         irp.pend_until(lookup, client.begin(), move |found| {

@@ -33,6 +33,7 @@ slot! {
     ) -> NtStatus {
         // SAFETY: the client's IRP, or none.
         let irp = unsafe { completion::enter(Irp) };
+        Out::new(OutputSizeReturned).write(0); // C-13, whatever comes of it
         let start = || {
             let socket = find(Socket)?;
             // SAFETY: the client's buffer, read within the call (F-74).

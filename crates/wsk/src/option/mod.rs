@@ -20,11 +20,13 @@ use std::sync::Arc;
 
 use wsk_abi::constants::sockopt::{IPPROTO_IPV6, PROTECTION_LEVEL_DEFAULT};
 use wsk_abi::status::NtStatus;
+use wsk_core::request::RequestId;
 use wsk_core::security::{SecurityDescriptor, Subject};
 use wsk_core::sharing::Mode;
 use wsk_core::transport::Family;
 
 use crate::error::Error;
+use crate::network::Wanted;
 use crate::socket::Socket;
 
 pub use types::*;
@@ -54,6 +56,8 @@ pub(crate) struct Kept {
     pub(crate) security: Option<Arc<SecurityDescriptor>>,
     /// The security context of the owning process (F-87).
     pub(crate) subject: Option<Subject>,
+    /// Requests that wait for a change of the network.
+    pub(crate) waits: Vec<(RequestId, Wanted)>,
 }
 
 /// Whether the value is the one that was set, and not what the transport makes of it: what no transport has; sizes, of which a
@@ -97,7 +101,12 @@ impl Kept {
             let row = option.row();
             row.on.contains(both) && row.state == State::Any
         });
-        (!values.is_empty()).then(|| Box::new(Self { values, security: None, subject: None }))
+        (!values.is_empty()).then(|| Box::new(Self { values, ..Self::default() }))
+    }
+
+    /// SO_RCVBUF, if it was set.
+    pub(crate) fn receive_buffer(&self) -> Option<usize> {
+        self.value(OptionName::ReceiveBuffer).map(|bytes| bytes as usize)
     }
 }
 
@@ -215,7 +224,9 @@ pub(crate) fn set_security(
     if !socket.is_created() {
         return Err(NtStatus::INVALID_DEVICE_STATE.into());
     }
-    socket.keep(|kept| kept.security = security);
+    if security.is_some() || socket.kept(|kept| kept.security.is_some()) {
+        socket.keep(|kept| kept.security = security);
+    }
     Ok(())
 }
 

@@ -86,6 +86,7 @@ impl Socket {
         let mut turn = Turn { place: self.home.place(), own, mine: None, fx, next: 0, gone: false, unused: Vec::new() };
         self.take_freed(&mut state, &mut turn.fx);
         let result = decide(&mut state.machine, &mut turn.fx);
+        state.end_waits(&mut turn.fx);
         self.sort_out(&mut state, &mut turn);
         drop(state);
         if turn.next < turn.fx.list.len() || turn.gone {

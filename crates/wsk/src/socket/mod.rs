@@ -26,6 +26,7 @@ use wsk_core::transport::{Endpoint, Event, Family, Incoming, Operation, Protocol
 use crate::connection::ConnectionSocket;
 use crate::events::ConnectionEvents;
 use crate::machine::Machine;
+use crate::network::Wanted;
 use crate::option::{Categories, Kept};
 use crate::processor::{Mail, Processor};
 use crate::registration::ClientShared;
@@ -47,14 +48,25 @@ pub(crate) enum Place {
     Foreign,
 }
 
+/// A socket's place in the table of addresses (control.md 7).
+#[derive(Clone, Copy, Debug, Default)]
+enum Claim {
+    /// Not bound.
+    #[default]
+    None,
+    /// Bound.
+    Held(BindId),
+    /// The endpoint is closed: a bind that is still under way gets nothing.
+    Over,
+}
+
 pub(crate) struct Socket {
     pub(crate) home: Arc<Processor>,
     pub(crate) client: Arc<ClientShared>,
     pub(crate) endpoint: Arc<dyn Endpoint>,
     pub(crate) family: Family,
     pub(crate) protocol: Protocol,
-    /// Its place in the table of addresses (control.md 7), as long as the endpoint has its address.
-    claim: Mutex<Option<BindId>>,
+    claim: Mutex<Claim>,
     token: Token,
     sink: Sink,
     /// Transport memory released by the client so far, all in all; wraps.
@@ -121,13 +133,18 @@ impl Socket {
         };
         let mut machine = Connection::accepted(incoming.local, incoming.remote, which, by_event);
         machine.set_inspect_id(inspect);
+        let kept = self.kept(Kept::inherited); // C-18
+        if let Some(bytes) = kept.as_ref().and_then(|kept| kept.receive_buffer()) {
+            machine.set_receive_buffer(bytes);
+        }
         let sink = events.map_or(Sink::None, Sink::Connection);
         let home = self.client.provider.home_of_accepted(&self.home);
         let endpoint = incoming.endpoint.clone();
         let kind = (self.family, self.protocol);
         match Self::create(home, self.client.clone(), endpoint, kind, Machine::Connection(machine), sink) {
             Ok(socket) => {
-                socket.state.lock().kept = self.kept(Kept::inherited); // C-18
+                socket.state.lock().kept = kept;
+
                 if !by_event {
                     socket.decide(None, |machine, fx| machine.advance(fx));
                 }
@@ -207,7 +224,13 @@ impl Socket {
 
     /// IoCancelIrp.
     pub(crate) fn cancel(self: &Arc<Self>, id: RequestId) {
-        self.decide(None, |machine, fx| machine.cancel(id, fx));
+        let mut state = self.state.lock();
+        let waits = state.kept.as_mut().map(|kept| &mut kept.waits).filter(|waits| !waits.is_empty());
+        let waited = waits.is_some_and(|waits| waits.extract_if(.., |(wait, _)| *wait == id).count() > 0);
+        self.decide_locked(state, None, |machine, fx| match waited {
+            true => fx.refuse(id, NtStatus::CANCELLED),
+            false => machine.cancel(id, fx),
+        });
     }
 
     /// WskCloseSocket with nobody waiting; nothing if it is being closed already.
@@ -217,7 +240,6 @@ impl Socket {
             return;
         }
         let id = state.new_request(Waiter::Forgotten);
-        self.cancel_waits();
         self.decide_locked(state, None, |machine, fx| machine.close(id, fx));
     }
 
@@ -268,25 +290,62 @@ impl Socket {
                 kept.subject.clone(),
             )
         });
-        let binds = &self.client.provider.binds;
-        let (id, shares) = binds.lock().claim(bind, subject.as_ref().unwrap_or(&SYSTEM))?;
-        match self.endpoint.bind(local, shares) {
-            Ok(chosen) => {
-                binds.lock().settle(id, chosen);
-                *self.claim.lock() = Some(id);
-                Ok(chosen)
-            }
-            Err(status) => {
-                binds.lock().release(id);
-                Err(status)
-            }
+        let provider = &self.client.provider;
+        // A port that the host is choosing is in no table yet: nobody may ask for it by its number meanwhile.
+        let (_chosen, _named);
+        if local.port() == 0 {
+            _chosen = provider.ports.read();
+        } else {
+            _named = provider.ports.write();
         }
+        let (id, shares) = provider.binds.lock().claim(bind, subject.as_ref().unwrap_or(&SYSTEM))?;
+        let bound = self.endpoint.bind(local, shares);
+        let mut claim = self.claim.lock();
+        match (&bound, *claim) {
+            (Ok(chosen), Claim::None) => {
+                *claim = Claim::Held(provider.binds.lock().settle(id, *chosen));
+            }
+            // It failed, or the endpoint has been closed meanwhile.
+            _ => provider.binds.lock().release(id),
+        }
+        bound
     }
 
     /// The endpoint is closed, and others may have its address.
     fn let_go(&self) {
-        if let Some(id) = self.claim.lock().take() {
+        if let Claim::Held(id) = std::mem::replace(&mut *self.claim.lock(), Claim::Over) {
             self.client.provider.binds.lock().release(id);
+        }
+    }
+
+    // ---- waiting for changes of the network ----
+
+    /// A request that [`Socket::end_waits`] ends, or the end of the socket does.
+    pub(crate) fn wait_for(self: &Arc<Self>, wanted: Wanted) -> (Request<()>, RequestId) {
+        let mut state = self.state.lock();
+        let id = state.new_request(Waiter::None);
+        if state.machine.is_closing() {
+            let (_, refused) = self.decide_locked(state, Some(id), |_, fx| fx.refuse(id, NtStatus::INVALID_HANDLE));
+            return (refused.map_or_else(|| Request::pending(self.clone(), id), Request::ready), id); // F-110
+        }
+        state.kept.get_or_insert_default().waits.push((id, wanted));
+        // A socket that is broken ends it in this decision.
+        let (_, ready) = self.decide_locked(state, Some(id), |_, _| {});
+        (ready.map_or_else(|| Request::pending(self.clone(), id), Request::ready), id)
+    }
+
+    /// What is waited for now.
+    pub(crate) fn waits(&self) -> Vec<(RequestId, Wanted)> {
+        self.kept(|kept| kept.waits.clone())
+    }
+
+    /// Ends those of the waiting requests that `it` says, with SUCCESS.
+    pub(crate) fn end_waits(self: &Arc<Self>, it: impl Fn(RequestId, Wanted) -> bool) {
+        let mut state = self.state.lock();
+        let Some(kept) = &mut state.kept else { return };
+        let done: Vec<_> = kept.waits.extract_if(.., |(id, wanted)| it(*id, *wanted)).collect();
+        if !done.is_empty() {
+            self.decide_locked(state, None, |_, fx| done.iter().for_each(|(id, _)| fx.refuse(*id, NtStatus::SUCCESS)));
         }
     }
 
@@ -338,12 +397,6 @@ impl Socket {
     pub(crate) fn check_family(&self, address: &SocketAddr) -> Result<(), NtStatus> {
         if Family::of(address) == self.family { Ok(()) } else { Err(NtStatus::INVALID_PARAMETER) }
     }
-
-    /// The close begins: what waits for changes of the network is cancelled (C-33).
-    pub(crate) fn cancel_waits(self: &Arc<Self>) {
-        self.client.provider.network.cancel(self);
-    }
-
     pub(crate) fn token(&self) -> Token {
         self.token
     }
@@ -364,6 +417,7 @@ impl Socket {
 
     /// The close has completed.
     pub(crate) fn gone(self: &Arc<Self>) {
+        self.let_go();
         self.home.leave(self.token);
         self.client.socket_gone();
         self.client.provider.retry_starved();

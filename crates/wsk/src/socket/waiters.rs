@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use wsk_abi::status::NtStatus;
-use wsk_core::effect::Effect;
+use wsk_core::effect::{Effect, Effects};
 use wsk_core::memory::Memory;
 use wsk_core::request::{Completion, Outcome, RequestId};
 
@@ -85,6 +85,16 @@ impl State {
             freed: 0,
             gone: false,
             kept: None,
+        }
+    }
+
+    /// What waits for a change of the network ends with the socket (C-33).
+    pub(super) fn end_waits(&mut self, fx: &mut Effects) {
+        if let Some(kept) = &mut self.kept
+            && !kept.waits.is_empty()
+            && let Some(status) = self.machine.ended()
+        {
+            kept.waits.drain(..).for_each(|(id, _)| fx.refuse(id, status));
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use crate::support::{Arm, PATIENCE, World, arms};
+use wsk::names::{ask_for, hint};
 use wsk::{AddressInfo, Error, Hints, NameInfo, NtStatus, Pending};
 
 arms! {
@@ -41,7 +41,7 @@ fn f222_numeric_names(arm: Arm) {
     // Without a node: this machine's; with AI_PASSIVE the wildcard.
     let family = Hints { family: AF_INET, ..Hints::default() };
     assert_eq!(lookup(&world, None, Some("7"), family).unwrap().addresses, addresses(&["127.0.0.1:7"]));
-    let passive = Hints { flags: 1, ..family };
+    let passive = Hints { flags: hint::PASSIVE, ..family };
     assert_eq!(lookup(&world, None, Some("7"), passive).unwrap().addresses, addresses(&["0.0.0.0:7"]));
 }
 
@@ -57,7 +57,7 @@ fn f221_no_name_at_all(arm: Arm) {
 fn f223_an_unknown_name(arm: Arm) {
     let world = arm.world();
     // Never a name of the network (RFC 6761).
-    let numeric = Hints { flags: 4, ..Hints::default() };
+    let numeric = Hints { flags: hint::NUMERIC_HOST, ..Hints::default() };
     assert_eq!(lookup(&world, Some("nobody.invalid"), None, numeric), Err(NtStatus::NOT_FOUND));
     let service = lookup(&world, Some("127.0.0.1"), Some("no-such-service"), Hints::default());
     assert_eq!(service, Err(NtStatus::NOT_FOUND));
@@ -95,7 +95,7 @@ fn f224_each_address_once(arm: Arm) {
 
 fn f224_canonical_names(arm: Arm) {
     let world = arm.world();
-    for flag in [0x2, 0x2_0000] {
+    for flag in [hint::CANONICAL_NAME, hint::FULL_NAME] {
         let hints = Hints { flags: flag, family: AF_INET, ..Hints::default() };
         let found = lookup(&world, Some("127.0.0.1"), None, hints).unwrap();
         assert_eq!(found.canonical.as_deref(), Some("127.0.0.1"));
@@ -104,7 +104,8 @@ fn f224_canonical_names(arm: Arm) {
 
 fn f232_names_of_addresses(arm: Arm) {
     let world = arm.world();
-    let (numeric_host, required, numeric_service) = (2, 4, 8);
+    let (numeric_host, required, numeric_service) =
+        (ask_for::NUMERIC_HOST, ask_for::NAME_REQUIRED, ask_for::NUMERIC_SERVICE);
     let name = |text: &str, flags| finish(world.client.name_info(text.parse().unwrap(), flags));
     let both = numeric_host | numeric_service;
     let expected = NameInfo { node: "127.0.0.1".into(), service: "65000".into() };
@@ -130,13 +131,8 @@ fn lookups_are_awaited_waited_for_and_called_back(arm: Arm) {
     let world = arm.world();
     let lookup = || world.client.address_info(Some("127.0.0.1"), Some("1"), Hints::default());
     assert_eq!(lookup().wait().unwrap().addresses, addresses(&["127.0.0.1:1"]));
-    let mut waiting = lookup();
-    loop {
-        match waiting.wait_timeout(Duration::from_millis(50)) {
-            Ok(found) => break assert_eq!(found.unwrap().addresses, addresses(&["127.0.0.1:1"])),
-            Err(again) => waiting = again,
-        }
-    }
+    let found = lookup().wait_timeout(PATIENCE).expect("it ends");
+    assert_eq!(found.unwrap().addresses, addresses(&["127.0.0.1:1"]));
     let many: Vec<_> = (0..100).map(|_| lookup()).collect();
     assert!(many.into_iter().all(|one| finish(one).is_ok()));
 }

@@ -6,7 +6,7 @@ use crate::support::{Arm, Conn, Dgram, Finish, arms, pattern, v4};
 use wsk::{EventFlags, EventMask, Family, Receive, ReceiveFrom};
 
 arms!(all: m10_a_stream_client_that_retains_everything, m10_a_datagram_client_that_retains_everything,
-      m11_nothing_is_left_lent);
+      m11_nothing_is_left_lent, c18_an_accepted_socket_retains_as_its_listener_says);
 
 /// The cap, and what a driver may have handed over before it heard of it.
 const BOUND: u64 = 8 << 20;
@@ -111,4 +111,28 @@ fn m11_nothing_is_left_lent(arm: Arm) {
     world.settle();
     assert_eq!(world.provider.counters().buffers_lent, 0);
     socket.disable(EventMask::RECEIVE).ok();
+}
+
+/// C-18, E-120: the cap comes with SO_RCVBUF, which an accepted socket has of its listener.
+fn c18_an_accepted_socket_retains_as_its_listener_says(arm: Arm) {
+    let world = arm.world();
+    let (conn, seen) = Conn::answering({
+        let kept = Mutex::new(Vec::new());
+        move |_, data| {
+            kept.lock().unwrap().push(data);
+            Receive::Accepted
+        }
+    });
+    let listener = world.client.listen_socket(Family::V4, None).unwrap();
+    listener.set(wsk::option::ReceiveBuffer(8 << 20)).unwrap();
+    listener.bind(v4()).ok();
+    let accept = listener.accept_with(conn);
+    let peer = world.peer_connect(listener.local_address().unwrap());
+    let socket = accept.ok();
+    socket.enable(EventMask::RECEIVE).unwrap();
+    let sent = pattern(3 << 20); // of which the cap that sockets have by themselves would hold back two thirds
+    std::thread::scope(|scope| {
+        scope.spawn(|| peer.send(&sent));
+        assert!(seen.data(sent.len()) == sent);
+    });
 }

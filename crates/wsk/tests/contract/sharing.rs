@@ -176,7 +176,7 @@ fn c50_the_owner_is_asked_for(arm: Arm) {
     let bind = |user: Option<Sid>| {
         let second = DatagramSocket::make(&world);
         if let Some(user) = user {
-            second.set_owner(Subject { user, groups: Vec::new() });
+            second.set_owner(Subject { user, groups: Vec::new() }).unwrap();
         }
         second.bind(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)).status()
     };
@@ -237,15 +237,15 @@ fn c43_dual_mode_wildcards(arm: Arm) {
 /// C-51: what was closed leaves its address free, at the completion of the close.
 fn c51_a_closed_socket_counts_no_more(arm: Arm) {
     let world = arm.world();
-    let mut port = 0;
+    let mut ports = (0, 0);
     for _ in 0..50 {
         let (one, two) = (DatagramSocket::make(&world), ListenSocket::make(&world));
         for mode in [one.share(Mode::E), two.share(Mode::E)] {
             mode.unwrap();
         }
-        one.bind(at("E-W", port)).ok();
-        two.bind(at("E-W", one.port())).ok();
-        port = one.port();
+        one.bind(at("E-W", ports.0)).ok();
+        two.bind(at("E-W", ports.1)).ok();
+        ports = (one.port(), two.port());
         one.close().ok();
         two.close().ok();
     }
