@@ -322,6 +322,24 @@ fn drivers_find_each_other_through_the_nmr_in_any_order() {
     }
 }
 
+/// A driver that goes without deregistering: its peers are detached while its image is there, and nobody calls it any more.
+#[test]
+fn a_driver_that_left_its_nmr_registrations_behind_is_called_no_more() {
+    for compiler in COMPILERS {
+        let directory = directory();
+        let provider = build(&directory, "nmr_provider.c", compiler, &[]);
+        let leaves = build(&directory, "leaves_nmr.c", compiler, &[]);
+        // Unloaded in the reverse order: the provider then has nobody to detach.
+        let (output, errors, status) = run(&[&provider, &leaves], &["--for", "0"]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        let said: Vec<&str> = output.lines().collect();
+        assert_eq!(said, ["nmr_provider: a client attached", "nmr_provider: a client detaches"], "{errors}");
+        let (output, errors, status) = run(&[&provider, &leaves], &["--for", "0", "--verify"]);
+        assert_eq!(status, Some(4), "{output}{errors}");
+        assert!(errors.contains("is registered") && errors.contains("socket leak"), "{errors}");
+    }
+}
+
 #[test]
 fn the_three_functions_of_the_introduction() {
     everywhere("event_control.c", |driver, transport| {
