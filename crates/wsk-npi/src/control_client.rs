@@ -84,6 +84,7 @@ pub(crate) fn control(
     irp: Option<Entered>,
 ) -> NtStatus {
     if code == WSK_TRANSPORT_LIST_CHANGE {
+        buffers.say_length(0);
         let Some(irp) = irp else { return NtStatus::INVALID_PARAMETER };
         client.await_list_change(irp);
         return NtStatus::PENDING;

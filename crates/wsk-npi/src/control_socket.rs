@@ -55,20 +55,24 @@ pub(crate) fn control(
             done(length)
         }
         Ok(Outcome::Disabling(request)) => {
+            buffers.say_length(0);
             let Some(irp) = irp else {
                 request.detach();
                 return NtStatus::EVENT_PENDING;
             };
             return irp.pend_to_the_end(request, |result| result.map_or_else(|e| failed(e.status()), |()| done(0)));
         }
-        Ok(Outcome::Waiting(change)) => match irp {
-            Some(irp) => {
-                let ending = |result: Result<(), Error>| result.map_or_else(|e| failed(e.status()), |()| done(0));
-                irp.pend_until(change, socket.client.begin(), ending);
-                return NtStatus::PENDING;
+        Ok(Outcome::Waiting(change)) => {
+            buffers.say_length(0);
+            match irp {
+                Some(irp) => {
+                    let ending = |result: Result<(), Error>| result.map_or_else(|e| failed(e.status()), |()| done(0));
+                    irp.pend_until(change, socket.client.begin(), ending);
+                    return NtStatus::PENDING;
+                }
+                None => failed(NtStatus::REQUEST_NOT_ACCEPTED), // C-12
             }
-            None => failed(NtStatus::REQUEST_NOT_ACCEPTED), // C-12
-        },
+        }
         Err(status) => {
             buffers.say_failed(status);
             failed(status)
@@ -164,7 +168,7 @@ fn get_option(socket: &Socket, level: u32, code: u32, buffers: &Buffers<'_>) -> 
         if matches!(socket.handle, Handle::Basic(_)) {
             return Err(NtStatus::INVALID_PARAMETER);
         }
-        if buffers.room < size_of::<usize>() {
+        if buffers.output.is_null() || buffers.room < size_of::<usize>() {
             return Err(NtStatus::BUFFER_TOO_SMALL);
         }
         let security = any!(&socket.handle, socket => socket.security());

@@ -226,8 +226,10 @@ slot! {
         };
         match (start(), irp) {
             (Ok((client, buffers)), irp) => control_client::control(&client, ControlCode, &buffers, irp),
-            (Err(status), Some(irp)) => irp.refuse(status),
-            (Err(status), None) => status,
+            (Err(status), irp) => {
+                Out::new(OutputSizeReturned).write(0); // C-13
+                irp.map_or(status, |irp| irp.refuse(status))
+            }
         }
     }
 }

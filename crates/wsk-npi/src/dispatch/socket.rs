@@ -43,8 +43,10 @@ slot! {
             (Ok((socket, buffers)), irp) => {
                 control_socket::control(&socket, RequestType, ControlCode, Level, &buffers, irp)
             }
-            (Err(status), Some(irp)) => irp.refuse(status),
-            (Err(status), None) => status,
+            (Err(status), irp) => {
+                Out::new(OutputSizeReturned).write(0); // C-13
+                irp.map_or(status, |irp| irp.refuse(status))
+            }
         }
     }
 }
