@@ -103,6 +103,72 @@ fn options_are_set_and_asked_for() {
     });
 }
 
+/// The tables of options and IOCTLs as C has them, for option_table.c.
+fn rows() -> String {
+    use std::fmt::Write;
+    use wsk::option::{Access, Keeper, OptionName, State, Values};
+    let mut text = String::from("static const OPTION_ROW Options[] = {\n");
+    for row in wsk::option::TABLE {
+        let (kind, first, last) = match &row.values {
+            Values::Flag => ("FLAG", 0, 1),
+            Values::Bytes => ("BYTES", 0, u32::MAX),
+            Values::Number(range) => ("NUMBER", *range.start(), *range.end()),
+            Values::Signed => ("SIGNED", u32::MAX, u32::MAX),
+            Values::Octets(most) => ("OCTETS", 0, *most as u32),
+            Values::Group(_) => ("GROUP", 0, 0),
+            Values::Descriptor => ("DESCRIPTOR", 0, 0),
+            Values::Events => ("EVENTS", 0, 0),
+        };
+        let privileged = matches!(
+            row.option,
+            OptionName::Debug
+                | OptionName::HeaderIncluded4
+                | OptionName::HeaderIncluded6
+                | OptionName::HopOptions6
+                | OptionName::RoutingHeader6
+        );
+        let flags = [
+            row.keeper != Keeper::No,
+            row.access != Access::Get,
+            row.access != Access::Set,
+            row.state == State::BeforeBind,
+            row.default.is_some(),
+            privileged,
+        ];
+        let flags = flags.map(|flag| u8::from(flag).to_string()).join(", ");
+        let default = row.default.unwrap_or(0);
+        let (name, on) = (row.name, row.on.bits());
+        let _ = writeln!(
+            text,
+            "    {{\"{name}\", {:#x}, {:#x}, {on}, {flags}, {kind}, {first:#x}, {last:#x}, {default:#x}}},",
+            row.level, row.code
+        );
+    }
+    text.push_str("};\nstatic const IOCTL_ROW Ioctls[] = {\n");
+    for row in wsk_npi::IOCTLS {
+        let on = row.on.map_or(0, |on| on.bits());
+        let _ = writeln!(text, "    {{\"{}\", {:#x}, {}, {on}}},", row.name, row.code, u8::from(row.on.is_some()));
+    }
+    text.push_str("};\n");
+    text
+}
+
+/// Every row of the tables of options and IOCTLs, in every category, family, state and size (control.md 4).
+#[test]
+fn every_option_and_ioctl_does_what_its_row_says() {
+    for compiler in COMPILERS {
+        let directory = directory();
+        let header = directory.path().join("rows.h");
+        std::fs::write(&header, rows()).expect("written");
+        let driver = build(&directory, "option_table.c", compiler, &[&format!("ROWS=\"{}\"", header.display())]);
+        for transport in TRANSPORTS {
+            let (output, errors, status) = run(&[&driver], &["--for", "0", "--verify", "--transport", transport]);
+            assert_eq!(status, Some(0), "{output}{errors}");
+            assert!(all_passed(&output) > 1_000_000);
+        }
+    }
+}
+
 /// The same with mistakes: each is refused with INVALID_PARAMETER, and nothing comes of it but the report.
 #[test]
 fn a_wrong_release_is_refused_and_reported() {
