@@ -169,6 +169,19 @@ fn every_option_and_ioctl_does_what_its_row_says() {
     }
 }
 
+/// Control messages of datagrams, both ways (control.md 4.4).
+#[test]
+fn control_data_comes_and_goes() {
+    everywhere("control_data.c", |driver, transport| {
+        for irql in ["0", "2"] {
+            let arguments = ["--for", "0", "--verify", "--transport", transport, "--irql", irql];
+            let (output, errors, status) = run(&[driver], &arguments);
+            assert_eq!(status, Some(0), "{transport}, IRQL {irql}:\n{output}{errors}");
+            assert!(all_passed(&output) > 5000);
+        }
+    });
+}
+
 /// The same with mistakes: each is refused with INVALID_PARAMETER, and nothing comes of it but the report.
 #[test]
 fn a_wrong_release_is_refused_and_reported() {
