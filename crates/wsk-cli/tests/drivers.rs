@@ -182,6 +182,16 @@ fn control_data_comes_and_goes() {
     });
 }
 
+/// Control codes of a client: transports, security descriptors, TDI, static callbacks (control.md 2 and 7).
+#[test]
+fn clients_are_controlled() {
+    everywhere("control_client.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--verify", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert!(all_passed(&output) > 1000);
+    });
+}
+
 /// The same with mistakes: each is refused with INVALID_PARAMETER, and nothing comes of it but the report.
 #[test]
 fn a_wrong_release_is_refused_and_reported() {
