@@ -511,6 +511,33 @@ impl Connection {
             (Ok(_), Ok(control)) => control,
             (_, Err(status)) | (Err(status), _) => return finish_now(status, request, fx),
         };
+        match self.noted(control) {
+            Ok(Some(control)) => self.switch_events(control, request, fx),
+            Ok(None) => finish_now(NtStatus::SUCCESS, request, fx),
+            Err(status) => finish_now(status, request, fx),
+        }
+    }
+
+    /// While a callback takes all indications, WSK_EVENT_RECEIVE is noted for later; what is left to do now (F-172).
+    fn noted(&mut self, control: EventControl) -> Result<Option<EventControl>, NtStatus> {
+        let is_static = self.receive.receive.is_static();
+        let Some((available, enabled)) = &mut self.all_indications else { return Ok(Some(control)) };
+        match control {
+            EventControl::Enable(events) if !available.contains(events) => Err(NtStatus::INVALID_PARAMETER), // E-4
+            EventControl::Enable(events) => {
+                *enabled |= events.contains(EventMask::RECEIVE);
+                let others = events.difference(EventMask::RECEIVE);
+                Ok((!others.is_empty()).then_some(EventControl::Enable(others)))
+            }
+            EventControl::Disable(EventMask::RECEIVE) if !is_static => {
+                *enabled = false;
+                Ok(None)
+            }
+            EventControl::Disable(event) => Ok(Some(EventControl::Disable(event))),
+        }
+    }
+
+    fn switch_events(&mut self, control: EventControl, request: Option<RequestId>, fx: &mut Effects) -> NtStatus {
         match control {
             EventControl::Enable(events) if !self.available.contains(events) => {
                 finish_now(NtStatus::INVALID_PARAMETER, request, fx) // E-4
@@ -546,10 +573,10 @@ impl Connection {
             self.admit(Call::EnableCallbacks)?;
             self.all_indications.get_or_insert((self.available, self.receive.receive.is_enabled()));
             self.available |= EventMask::RECEIVE;
-            self.control_events(EventMask::RECEIVE, None, fx);
+            self.switch_events(EventControl::Enable(EventMask::RECEIVE), None, fx);
         } else if let Some((available, enabled)) = self.all_indications.take() {
             if !enabled {
-                self.control_events(EventMask::RECEIVE | EventMask::DISABLE, None, fx);
+                self.switch_events(EventControl::Disable(EventMask::RECEIVE), None, fx);
             }
             self.available = available;
         }
