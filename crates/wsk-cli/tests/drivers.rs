@@ -192,6 +192,16 @@ fn clients_are_controlled() {
     });
 }
 
+/// IOCTLs with structures and with consequences (control.md 4.5).
+#[test]
+fn sockets_are_controlled() {
+    everywhere("control_socket.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--verify", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert!(all_passed(&output) > 1000);
+    });
+}
+
 /// The same with mistakes: each is refused with INVALID_PARAMETER, and nothing comes of it but the report.
 #[test]
 fn a_wrong_release_is_refused_and_reported() {
