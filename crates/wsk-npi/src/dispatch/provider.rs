@@ -267,9 +267,10 @@ slot! {
             if !HintsIn.is_null() {
                 // SAFETY: the client's structure, copied.
                 let given = unsafe { border::read(HintsIn) }?;
-                let zero = given.ai_addrlen == 0 && given.ai_canonname.is_null() && given.ai_addr.is_null();
-                if !zero || !given.ai_next.is_null() {
-                    return Err(NtStatus::INVALID_PARAMETER);
+                let no_size = given.ai_addrlen == 0 && given.ai_bloblen == 0;
+                let no_name = given.ai_canonname.is_null() && given.ai_provider.is_null() && given.ai_next.is_null();
+                if !no_size || !no_name || !given.ai_addr.is_null() || !given.ai_blob.is_null() {
+                    return Err(NtStatus::INVALID_PARAMETER); // F-221
                 }
                 hints = Hints {
                     flags: given.ai_flags,
