@@ -202,6 +202,16 @@ fn sockets_are_controlled() {
     });
 }
 
+/// Name lookups, with names as none should be (functions.md 4).
+#[test]
+fn names_are_looked_up() {
+    everywhere("names.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--verify", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert!(all_passed(&output) > 1000);
+    });
+}
+
 /// The same with mistakes: each is refused with INVALID_PARAMETER, and nothing comes of it but the report.
 #[test]
 fn a_wrong_release_is_refused_and_reported() {
