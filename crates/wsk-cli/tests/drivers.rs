@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 
 use socket2::{Domain, Socket, Type};
@@ -263,6 +263,34 @@ fn datagram_echo_by_callbacks() {
     everywhere("udp_echo_callbacks.c", |driver, transport| {
         let running = Running::start(&[driver], &["--verify", "--transport", transport]);
         both(running.port()).into_iter().for_each(echoes_datagrams);
+        running.ends_cleanly();
+    });
+}
+
+/// Clients of both families; what the driver says of each datagram is what the client knows of it (C-42).
+#[test]
+fn packet_info_of_both_families() {
+    use rustix::net::sockopt::set_ipv6_unicast_hops;
+    everywhere("udp_packet_info.c", |driver, transport| {
+        let running = Running::start(&[driver], &["--verify", "--transport", transport]);
+        let server = both(running.port());
+        for (to, local) in server.into_iter().zip(["127.0.0.1:0", "[::1]:0"]) {
+            let client = UdpSocket::bind(local).expect("a socket");
+            let hops = if to.is_ipv4() {
+                client.set_ttl(33).map(|()| 33).expect("a hop limit")
+            } else {
+                set_ipv6_unicast_hops(&client, Some(44)).map(|()| 44).expect("a hop limit")
+            };
+            let port = client.local_addr().expect("bound").port();
+            let source = if to.is_ipv4() { format!("[::ffff:127.0.0.1]:{port}") } else { format!("[::1]:{port}") };
+            for length in [5, 0, 1400] {
+                client.send_to(&vec![7; length], to).expect("sent");
+                let said = running.wait_for(&format!("{length} bytes from {source} to {}, interface ", to.ip()));
+                let (interface, rest) = said.split_once(", ").expect("the hop limit");
+                assert_ne!(interface.parse::<u32>(), Ok(0), "{said}");
+                assert_eq!(rest, format!("hop limit {hops}"));
+            }
+        }
         running.ends_cleanly();
     });
 }
