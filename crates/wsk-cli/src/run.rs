@@ -25,7 +25,7 @@ const VIOLATED: u8 = 4;
 /// Exit status of a second Ctrl-C, as shells know it.
 const INTERRUPTED: i32 = 130;
 
-/// How long the sockets that a driver left open may take to close, before its image is taken away.
+/// How long the sockets that a driver left open may take to close, before its image is taken away; and the transport, at the end.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// How long a control request may take at least, with `--for`.
@@ -154,7 +154,7 @@ fn run_drivers(args: &Args) -> Result<(), Failure> {
         Ok(())
     });
     let unloaded = unload_all(running);
-    drop(transport); // nobody is left who could have a socket of it
+    unload_transport(transport); // nobody is left who could have a socket of it
     outcome?;
     unloaded?;
     let traps = wsk_loader::counters();
@@ -212,6 +212,16 @@ fn start_provider(args: &Args) -> Result<TransportModule, Failure> {
     let provider = wsk_npi::provider();
     eprintln!("transport {}: {}", provider.transport_name(), provider.transport_reason());
     Ok(module)
+}
+
+/// Unloads the transport. If a thread of it is held up in a driver's callback, it goes with the process.
+fn unload_transport(transport: TransportModule) {
+    let (unloaded, done) = mpsc::channel();
+    std::thread::spawn(move || {
+        drop(transport);
+        let _ = unloaded.send(());
+    });
+    let _ = done.recv_timeout(CLOSING);
 }
 
 fn start_all(args: &Args, loader: &Loader, files: &[PathBuf], running: &mut Vec<Driver>) -> Result<(), Failure> {

@@ -188,7 +188,7 @@ static NTSTATUS Receive(PWSK_SOCKET Socket)
 /* By which function a datagram is sent. */
 typedef enum { SEND_TO, SEND_MESSAGES, WAYS } WAY;
 
-/* Sends bytes as one datagram. Address and control data are overwritten as soon as the function has returned (C-23). */
+/* Sends bytes as one datagram. Address and control data are overwritten as soon as the function has returned (C-23, F-73). */
 static NTSTATUS Send(PWSK_SOCKET Socket, WAY Way, SOCKADDR_IN6 To, SIZE_T Length, CHAIN Chain)
 {
     WSK_BUF data = {BytesMdl, 0, Length};

@@ -151,7 +151,7 @@ static BOOLEAN Has(const OPTION_ROW *Row, ULONG On)
     return (Row->On & On) != 0 && (Row->Level != IPPROTO_IPV6 || Family == AF_INET6);
 }
 
-/* C 4.1 (every row), C 4.2 (every row), C 4.3 (every row), C-16, C-17, C-20. */
+/* C 4.1 (every row), C 4.2 (every row), C 4.3 (every row), C-16, C-17, C-20; those of before the bind too (F-109). */
 static void WalkSet(PWSK_SOCKET Socket, const OPTION_ROW *Row, ULONG On)
 {
     ULONG value = Row->Kind == BYTES ? 4096 : Row->First;
