@@ -38,7 +38,7 @@ typedef struct _IOCTL_ROW {
 static const char *Doing = "";
 static ULONG Category, Size;
 static USHORT Family;
-static BOOLEAN Bound;
+static BOOLEAN Bound, Connected;
 static LONG Said;
 
 static void WalkAt(BOOLEAN Good, const char *What, int Line, NTSTATUS Status)
@@ -49,10 +49,22 @@ static void WalkAt(BOOLEAN Good, const char *What, int Line, NTSTATUS Status)
     Failed++;
     if (Said++ < 40)
         DbgPrint(
-            "line %d: %s: %s, category %u, family %u, bound %u, size %u: status %x\n", Line, What, Doing, Category, Family, Bound,
-            Size, Status);
+            "line %d: %s: %s, category %u, family %u, bound %u, size %u: status %x\n", Line, What, Doing, Category, Family,
+            Bound + Connected, Size, Status);
 }
 #define WALK(Condition, Status) WalkAt((BOOLEAN)!!(Condition), #Condition, __LINE__, Status)
+
+/* An address of this machine. */
+static SOCKADDR_IN6 Loopback(void)
+{
+    SOCKADDR_IN6 address = {Family};
+
+    if (Family == AF_INET)
+        ((SOCKADDR_IN *)&address)->sin_addr.S_un.S_addr = 0x0100007f;
+    else
+        address.sin6_addr.u.Byte[15] = 1;
+    return address;
+}
 
 /* ---- one request ---- */
 
@@ -194,7 +206,7 @@ static void Release(PVOID Cached)
 /* C 4.1 (every row), C 4.2 (every row), C 4.3 (every row), C-16, C-17, C-19: what can be asked for can be before the bind. */
 static void WalkGet(PWSK_SOCKET Socket, const OPTION_ROW *Row, ULONG On)
 {
-    BOOLEAN no_destination = Row->Code == (Row->Level == IPPROTO_IP ? IP_MTU : IPV6_MTU) &&
+    BOOLEAN no_destination = !Connected && Row->Code == (Row->Level == IPPROTO_IP ? IP_MTU : IPV6_MTU) &&
                              (Row->Level == IPPROTO_IP || Row->Level == IPPROTO_IPV6);
     NTSTATUS whole = Get(Socket, Row, 512);
     SIZE_T needed = Written;
@@ -243,6 +255,12 @@ static BOOLEAN OfStream(const OPTION_ROW *Row)
     return (tos || (Row->Level == IPPROTO_IPV6 && Row->Code == IPV6_TCLASS)) && Category != WSK_FLAG_DATAGRAM_SOCKET;
 }
 
+/* The longest segment of a connection is what both ends agreed on. */
+static BOOLEAN IsAgreed(const OPTION_ROW *Row)
+{
+    return Connected && Row->Level == IPPROTO_TCP && Row->Code == TCP_MAXSEG;
+}
+
 /* What is set is what is asked for; on a new socket it is what the table says. Left as it was. */
 static void WalkValues(PWSK_SOCKET Socket, const OPTION_ROW *Row, BOOLEAN New)
 {
@@ -269,7 +287,7 @@ static void WalkValues(PWSK_SOCKET Socket, const OPTION_ROW *Row, BOOLEAN New)
             continue; /* an index of no interface, for example */
         WALK(status == STATUS_SUCCESS, status);
         WALK(Get(Socket, Row, 4) == STATUS_SUCCESS, 0);
-        WALK(Answer() == kept, Answer());
+        WALK(Answer() == kept || IsAgreed(Row), Answer());
     }
     /* Out of range (C-16). */
     if (Row->Kind == NUMBER && Row->First > 0)
@@ -323,13 +341,17 @@ static NTSTATUS Ioctl(PWSK_SOCKET Socket, ULONG Code, SIZE_T InSize, SIZE_T OutS
     return Control(Socket, WskIoctl, Code * 7, Code, InSize, InSize ? In + 8 : NULL, OutSize, OutSize ? Out + 8 : NULL); /* C-10 */
 }
 
-/* What a socket that is not connected says to `In` zeros and `Room` bytes of room. */
+/* What a socket says to `InSize` zeros and `Room` bytes of room. */
 static NTSTATUS Expected(const IOCTL_ROW *Row, ULONG On, SIZE_T InSize, SIZE_T Room)
 {
     if (!Row->There)
         return STATUS_NOT_SUPPORTED;
     if ((Row->On & On) == 0)
         return STATUS_INVALID_PARAMETER;
+    if (Connected && Row->Code == SIO_WSK_SET_TCP_SILENT_MODE)
+        return STATUS_NOT_SUPPORTED; /* to this machine itself */
+    if (Connected && (Row->Code == SIO_WSK_QUERY_IDEAL_SEND_BACKLOG || Row->Code == SIO_WSK_QUERY_RECEIVE_BACKLOG))
+        return Room < sizeof(SIZE_T) ? STATUS_BUFFER_TOO_SMALL : STATUS_SUCCESS;
     switch (Row->Code) {
     case SIO_WSK_SET_REMOTE_ADDRESS:
     case SIO_WSK_SET_SENDTO_ADDRESS:
@@ -535,11 +557,7 @@ static void TestInheritance(void)
         Category = WSK_FLAG_LISTEN_SOCKET;
         CHECK(NT_SUCCESS(SocketCreate(Family, SOCK_STREAM, IPPROTO_TCP, Category, NULL, NULL, &listener)));
         dispatch = (PWSK_PROVIDER_LISTEN_DISPATCH)listener->Dispatch;
-        there = any;
-        if (Family == AF_INET)
-            ((SOCKADDR_IN *)&there)->sin_addr.S_un.S_addr = 0x0100007f;
-        else
-            there.sin6_addr.u.Byte[15] = 1;
+        there = Loopback();
         ByIrp = FALSE;
         CHECK(NT_SUCCESS(RequestWait(&Request, dispatch->WskBind(listener, (PSOCKADDR)&there, 0, RequestIrp(&Request)))));
         CHECK(NT_SUCCESS(
@@ -569,6 +587,7 @@ static void TestInheritance(void)
         peer = (PWSK_SOCKET)Request.Irp->IoStatus.Information;
         CHECK(NT_SUCCESS(RequestWait(&accept, STATUS_PENDING)));
         accepted = (PWSK_SOCKET)accept.Irp->IoStatus.Information;
+        Connected = TRUE;
         for (SIZE_T row = 0; row < COUNT(Options); row++) {
             const OPTION_ROW *option = &Options[row];
 
@@ -576,9 +595,7 @@ static void TestInheritance(void)
             if (!IsInherited(option))
                 continue;
             WALK(Get(accepted, option, 4) == STATUS_SUCCESS, 0);
-            /* The longest segment of a connection is what both ends agreed on. */
-            if (option->Level != IPPROTO_TCP || option->Code != TCP_MAXSEG)
-                WALK(Answer() == values[row], Answer());
+            WALK(Answer() == values[row] || IsAgreed(option), Answer());
         }
         for (SIZE_T row = 0; row < COUNT(Options); row++) {
             const OPTION_ROW *option = &Options[row];
@@ -590,6 +607,7 @@ static void TestInheritance(void)
             WALK(Get(accepted, option, 4) == STATUS_SUCCESS && Answer() == option->Default, Answer());
             WALK(Get(listener, option, 4) == STATUS_SUCCESS && Answer() == values[row], Answer());
         }
+        Connected = FALSE;
         SocketClose(peer);
         SocketClose(accepted);
         SocketClose(listener);
@@ -639,26 +657,82 @@ static NTSTATUS Bind(PWSK_SOCKET Socket)
         ((PWSK_PROVIDER_LISTEN_DISPATCH)Socket->Dispatch)->WskBind(Socket, (PSOCKADDR)&any, 0, RequestIrp(&Request)));
 }
 
+static void WalkAll(PWSK_SOCKET Socket, ULONG On)
+{
+    for (SIZE_T row = 0; row < COUNT(Options); row++)
+        WalkOption(Socket, &Options[row], On);
+    for (SIZE_T row = 0; row < COUNT(Ioctls); row++)
+        WalkIoctl(Socket, &Ioctls[row], On);
+    WalkUnknown(Socket);
+}
+
+static const USHORT Families[] = {AF_INET, AF_INET6};
+
+/*
+ * Connected sockets, on both sides; a stream socket is of both categories until it listens or is connected, then of that one
+ * (control.md 4).
+ */
+static void WalkRoles(void)
+{
+    for (SIZE_T i = 0; i < 2 * COUNT(Families); i++) {
+        BOOLEAN stream = (BOOLEAN)(i & 1);
+        PWSK_PROVIDER_STREAM_DISPATCH listens;
+        PWSK_SOCKET listener, socket, accepted;
+        SOCKADDR_IN6 there;
+        NTSTATUS status;
+
+        Family = Families[i / 2];
+        Bound = TRUE;
+        there = Loopback();
+        Category = WSK_FLAG_STREAM_SOCKET;
+        CHECK(NT_SUCCESS(SocketCreate(Family, SOCK_STREAM, IPPROTO_TCP, Category, NULL, NULL, &listener)));
+        listens = (PWSK_PROVIDER_STREAM_DISPATCH)listener->Dispatch;
+        CHECK(NT_SUCCESS(RequestWait(&Request, listens->WskBind(listener, (PSOCKADDR)&there, 0, RequestIrp(&Request)))));
+        CHECK(NT_SUCCESS(RequestWait(&Request, listens->WskListen(listener, RequestIrp(&Request)))));
+        CHECK(NT_SUCCESS(
+            RequestWait(&Request, listens->WskGetLocalAddress(listener, (PSOCKADDR)&there, RequestIrp(&Request)))));
+        Category = stream ? WSK_FLAG_STREAM_SOCKET : WSK_FLAG_CONNECTION_SOCKET;
+        CHECK(NT_SUCCESS(SocketCreate(Family, SOCK_STREAM, IPPROTO_TCP, Category, NULL, NULL, &socket)));
+        CHECK(NT_SUCCESS(Bind(socket)));
+        if (stream)
+            status = ((PWSK_PROVIDER_STREAM_DISPATCH)socket->Dispatch)
+                         ->WskConnect(socket, (PSOCKADDR)&there, 0, RequestIrp(&Request));
+        else
+            status = ((PWSK_PROVIDER_CONNECTION_DISPATCH)socket->Dispatch)
+                         ->WskConnect(socket, (PSOCKADDR)&there, 0, RequestIrp(&Request));
+        CHECK(NT_SUCCESS(RequestWait(&Request, status)));
+        CHECK(NT_SUCCESS(
+            RequestWait(&Request, listens->WskAccept(listener, 0, NULL, NULL, NULL, NULL, RequestIrp(&Request)))));
+        accepted = (PWSK_SOCKET)Request.Irp->IoStatus.Information;
+        Connected = TRUE;
+        WalkAll(socket, ON_CONNECTION);
+        Category = WSK_FLAG_CONNECTION_SOCKET;
+        WalkAll(accepted, ON_CONNECTION);
+        Connected = FALSE;
+        Category = WSK_FLAG_STREAM_SOCKET;
+        WalkAll(listener, ON_LISTEN);
+        ByIrp = FALSE;
+        SocketClose(socket);
+        SocketClose(accepted);
+        SocketClose(listener);
+    }
+}
+
 static void Walk(void)
 {
-    static const USHORT families[] = {AF_INET, AF_INET6};
 
-    for (SIZE_T i = 0; i < COUNT(Kinds) * COUNT(families); i++) {
+    for (SIZE_T i = 0; i < COUNT(Kinds) * COUNT(Families); i++) {
         ULONG on = Kinds[i / 2].On;
         PWSK_SOCKET socket;
 
-        Family = families[i % 2];
+        Family = Families[i % 2];
         Category = Kinds[i / 2].Category;
         CHECK(NT_SUCCESS(SocketCreate(Family, Kinds[i / 2].Type, Kinds[i / 2].Protocol, Category, NULL, NULL, &socket)));
         for (int bound = 0; bound < (Category == WSK_FLAG_BASIC_SOCKET ? 1 : 2); bound++) {
             Bound = (BOOLEAN)bound;
             if (bound)
                 CHECK(NT_SUCCESS(Bind(socket)));
-            for (SIZE_T row = 0; row < COUNT(Options); row++)
-                WalkOption(socket, &Options[row], on);
-            for (SIZE_T row = 0; row < COUNT(Ioctls); row++)
-                WalkIoctl(socket, &Ioctls[row], on);
-            WalkUnknown(socket);
+            WalkAll(socket, on);
         }
         SocketClose(socket);
     }
@@ -676,6 +750,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     CHECK(NT_SUCCESS(Attach()));
     CHECK(RequestCreate(&Request));
     Walk();
+    WalkRoles();
     ByIrp = TRUE;
     TestGroups();
     TestEvents();
