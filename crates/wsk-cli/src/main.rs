@@ -5,6 +5,7 @@ mod build;
 mod demo;
 mod echo;
 mod imports;
+mod options;
 mod run;
 mod server;
 
@@ -28,6 +29,7 @@ enum Command {
     Run(Box<run::Args>),
     Build(build::Args),
     Imports(imports::Args),
+    Options(options::Args),
     Demo(demo::Args),
     Echo(echo::Args),
 }
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Imports(args) => imports::run(&args),
+        Command::Options(args) => options::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Echo(args) => echo::run(&args),
     };

@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use wsk::Provider;
+use wsk::{HostTransport, Provider};
 use wsk_loader::{Driver, LoadOptions, Loader};
+use wsk_npi::TransportModule;
 use wsk_nt::export::Export;
 use wsk_nt::verify;
 
@@ -24,7 +25,7 @@ const VIOLATED: u8 = 4;
 /// Exit status of a second Ctrl-C, as shells know it.
 const INTERRUPTED: i32 = 130;
 
-/// How long the sockets that a driver left open may take to close, before its image is taken away.
+/// How long the sockets that a driver left open may take to close, before its image is taken away; and the transport, at the end.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// How long a control request may take at least, with `--for`.
@@ -130,8 +131,11 @@ fn run_drivers(args: &Args) -> Result<(), Failure> {
         verify::enable();
     }
     wsk_nt::rtl::dbg::set_sink(print);
-    wsk_loader::set_before_unmap(|image| wsk_npi::abandon(image, CLOSING));
-    start_provider(args)?;
+    wsk_loader::set_before_unmap(|image| {
+        wsk_nt::nmr::abandon(image); // attaches to nothing any more
+        wsk_npi::abandon(image, CLOSING);
+    });
+    let transport = start_provider(args)?;
     let (sender, events) = mpsc::channel();
     let interrupt = move || {
         let _ = sender.send(());
@@ -150,6 +154,7 @@ fn run_drivers(args: &Args) -> Result<(), Failure> {
         Ok(())
     });
     let unloaded = unload_all(running);
+    unload_transport(transport); // nobody is left who could have a socket of it
     outcome?;
     unloaded?;
     let traps = wsk_loader::counters();
@@ -190,18 +195,33 @@ fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
-fn start_provider(args: &Args) -> Result<(), Failure> {
-    let mut builder = Provider::builder();
-    if let Some(choice) = args.transport.transport {
-        builder = builder.host(choice);
-    }
+/// Starts the provider, and loads the transport under it. Dropping that unloads it.
+fn start_provider(args: &Args) -> Result<TransportModule, Failure> {
+    let mut builder = Provider::builder().without_transport();
     if args.irql == Irql::Passive {
         builder = builder.callbacks_at_passive_level();
     }
-    let provider = builder.start().map_err(Failure::start)?;
+    wsk_npi::set_provider(Some(builder.start().map_err(Failure::start)?));
+    let host = match args.transport.transport {
+        Some(choice) => HostTransport::new(choice),
+        None => HostTransport::from_env(),
+    };
+    let host = host.map_err(|error| Failure::start(io::Error::other(error)))?;
+    let module = TransportModule::register(Arc::new(host))
+        .map_err(|status| Failure::start(io::Error::other(format!("it was not attached to ({status})"))))?;
+    let provider = wsk_npi::provider();
     eprintln!("transport {}: {}", provider.transport_name(), provider.transport_reason());
-    wsk_npi::set_provider(Some(provider));
-    Ok(())
+    Ok(module)
+}
+
+/// Unloads the transport. If a thread of it is held up in a driver's callback, it goes with the process.
+fn unload_transport(transport: TransportModule) {
+    let (unloaded, done) = mpsc::channel();
+    std::thread::spawn(move || {
+        drop(transport);
+        let _ = unloaded.send(());
+    });
+    let _ = done.recv_timeout(CLOSING);
 }
 
 fn start_all(args: &Args, loader: &Loader, files: &[PathBuf], running: &mut Vec<Driver>) -> Result<(), Failure> {

@@ -226,6 +226,51 @@ fn bad_arguments_are_refused_with_advice() {
     refused(&["serve"], &["serve", "--help"]);
 }
 
+/// The lines of `wsk options`, with such arguments.
+fn options(arguments: &[&str]) -> Vec<String> {
+    let output = output(&[&["options"], arguments].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn options_and_ioctls_are_listed_each_on_a_line_of_its_own() {
+    let lines = options(&[]);
+    assert!(lines.iter().all(|line| line.is_ascii() && line.len() <= 130), "{lines:#?}");
+    let named = |name: &str| lines.iter().filter(|line| line.split(' ').next() == Some(name)).count();
+    for row in wsk::option::TABLE {
+        let same = wsk::option::TABLE.iter().filter(|other| other.name == row.name).count();
+        assert_eq!(named(row.name), same, "{}", row.name);
+    }
+    for row in wsk_npi::IOCTLS {
+        assert_eq!(named(row.name), 1, "{}", row.name);
+    }
+    let words = |name: &str| {
+        let line = lines.iter().find(|line| line.starts_with(name)).expect("it is there");
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(words("SO_KEEPALIVE "), "SO_KEEPALIVE SOCKET 8 LC any get set flag 0 Linux 1/9");
+    assert_eq!(words("IP_ECN "), "IP_ECN IP 50 D any get set flag 0 part of Linux 0/13");
+    assert_eq!(words("IPV6_V6ONLY "), "IPV6_V6ONLY IPV6 27 LDC unbound get set flag 1 Linux 41/26, set at birth");
+    assert_eq!(words("SO_SNDTIMEO "), "SO_SNDTIMEO SOCKET 0x1005 LDC any get set any number not offered");
+    assert_eq!(words("SIO_RCVALL "), "SIO_RCVALL 0x98000001 not offered");
+}
+
+#[test]
+fn options_are_found_by_any_part_of_their_line() {
+    let named = |arguments: &[&str]| -> Vec<String> {
+        let lines = options(arguments);
+        let first = lines.iter().filter_map(|line| line.split(' ').next());
+        first.filter(|word| word.contains('_')).map(str::to_owned).collect()
+    };
+    assert_eq!(named(&["PktInfo"]), ["IP_PKTINFO", "IP_PKTINFO_EX", "IPV6_PKTINFO", "IPV6_PKTINFO_EX"]);
+    assert_eq!(named(&["0x1002"]), ["SO_RCVBUF"]);
+    assert_eq!(named(&["redirected"]).len(), 3);
+    assert!(named(&["not offered"]).contains(&"SIO_CPU_AFFINITY".to_owned()));
+    refused(&["options", "nonsense"], &["nonsense", "next: wsk options lists all"]);
+    refused(&["options", "a", "b"], &["--help"]);
+}
+
 #[test]
 fn a_port_in_use_is_refused_with_advice() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a listener");

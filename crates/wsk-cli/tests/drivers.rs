@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 
 use socket2::{Domain, Socket, Type};
@@ -103,6 +103,115 @@ fn options_are_set_and_asked_for() {
     });
 }
 
+/// The tables of options and IOCTLs as C has them, for option_table.c.
+fn rows() -> String {
+    use std::fmt::Write;
+    use wsk::option::{Access, Keeper, OptionName, State, Values};
+    let mut text = String::from("static const OPTION_ROW Options[] = {\n");
+    for row in wsk::option::TABLE {
+        let (kind, first, last) = match &row.values {
+            Values::Flag => ("FLAG", 0, 1),
+            Values::Bytes => ("BYTES", 0, u32::MAX),
+            Values::Number(range) => ("NUMBER", *range.start(), *range.end()),
+            Values::Signed => ("SIGNED", u32::MAX, u32::MAX),
+            Values::Octets(most) => ("OCTETS", 0, *most as u32),
+            Values::Group(_) => ("GROUP", 0, 0),
+            Values::Descriptor => ("DESCRIPTOR", 0, 0),
+            Values::Events => ("EVENTS", 0, 0),
+        };
+        let privileged = matches!(
+            row.option,
+            OptionName::Debug
+                | OptionName::HeaderIncluded4
+                | OptionName::HeaderIncluded6
+                | OptionName::HopOptions6
+                | OptionName::RoutingHeader6
+        );
+        let flags = [
+            row.keeper != Keeper::No,
+            row.access != Access::Get,
+            row.access != Access::Set,
+            row.state == State::BeforeBind,
+            row.default.is_some(),
+            privileged,
+        ];
+        let flags = flags.map(|flag| u8::from(flag).to_string()).join(", ");
+        let default = row.default.unwrap_or(0);
+        let (name, on) = (row.name, row.on.bits());
+        let _ = writeln!(
+            text,
+            "    {{\"{name}\", {:#x}, {:#x}, {on}, {flags}, {kind}, {first:#x}, {last:#x}, {default:#x}}},",
+            row.level, row.code
+        );
+    }
+    text.push_str("};\nstatic const IOCTL_ROW Ioctls[] = {\n");
+    for row in wsk_npi::IOCTLS {
+        let on = row.on.map_or(0, |on| on.bits());
+        let _ = writeln!(text, "    {{\"{}\", {:#x}, {}, {on}}},", row.name, row.code, u8::from(row.on.is_some()));
+    }
+    text.push_str("};\n");
+    text
+}
+
+/// Every row of the tables of options and IOCTLs, in every category, family, state and size (control.md 4).
+#[test]
+fn every_option_and_ioctl_does_what_its_row_says() {
+    for compiler in COMPILERS {
+        let directory = directory();
+        let header = directory.path().join("rows.h");
+        std::fs::write(&header, rows()).expect("written");
+        let driver = build(&directory, "option_table.c", compiler, &[&format!("ROWS=\"{}\"", header.display())]);
+        for transport in TRANSPORTS {
+            let (output, errors, status) = run(&[&driver], &["--for", "0", "--verify", "--transport", transport]);
+            assert_eq!(status, Some(0), "{output}{errors}");
+            assert!(all_passed(&output) > 1_000_000);
+        }
+    }
+}
+
+/// Control messages of datagrams, both ways (control.md 4.4).
+#[test]
+fn control_data_comes_and_goes() {
+    everywhere("control_data.c", |driver, transport| {
+        for irql in ["0", "2"] {
+            let arguments = ["--for", "0", "--verify", "--transport", transport, "--irql", irql];
+            let (output, errors, status) = run(&[driver], &arguments);
+            assert_eq!(status, Some(0), "{transport}, IRQL {irql}:\n{output}{errors}");
+            assert!(all_passed(&output) > 5000);
+        }
+    });
+}
+
+/// Control codes of a client: transports, security descriptors, TDI, static callbacks (control.md 2 and 7).
+#[test]
+fn clients_are_controlled() {
+    everywhere("control_client.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--verify", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert!(all_passed(&output) > 1000);
+    });
+}
+
+/// IOCTLs with structures and with consequences (control.md 4.5).
+#[test]
+fn sockets_are_controlled() {
+    everywhere("control_socket.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--verify", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert!(all_passed(&output) > 1000);
+    });
+}
+
+/// Name lookups, with names as none should be (functions.md 4).
+#[test]
+fn names_are_looked_up() {
+    everywhere("names.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--verify", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert!(all_passed(&output) > 1000);
+    });
+}
+
 /// The same with mistakes: each is refused with INVALID_PARAMETER, and nothing comes of it but the report.
 #[test]
 fn a_wrong_release_is_refused_and_reported() {
@@ -154,6 +263,34 @@ fn datagram_echo_by_callbacks() {
     everywhere("udp_echo_callbacks.c", |driver, transport| {
         let running = Running::start(&[driver], &["--verify", "--transport", transport]);
         both(running.port()).into_iter().for_each(echoes_datagrams);
+        running.ends_cleanly();
+    });
+}
+
+/// Clients of both families; what the driver says of each datagram is what the client knows of it (C-42).
+#[test]
+fn packet_info_of_both_families() {
+    use rustix::net::sockopt::set_ipv6_unicast_hops;
+    everywhere("udp_packet_info.c", |driver, transport| {
+        let running = Running::start(&[driver], &["--verify", "--transport", transport]);
+        let server = both(running.port());
+        for (to, local) in server.into_iter().zip(["127.0.0.1:0", "[::1]:0"]) {
+            let client = UdpSocket::bind(local).expect("a socket");
+            let hops = if to.is_ipv4() {
+                client.set_ttl(33).map(|()| 33).expect("a hop limit")
+            } else {
+                set_ipv6_unicast_hops(&client, Some(44)).map(|()| 44).expect("a hop limit")
+            };
+            let port = client.local_addr().expect("bound").port();
+            let source = if to.is_ipv4() { format!("[::ffff:127.0.0.1]:{port}") } else { format!("[::1]:{port}") };
+            for length in [5, 0, 1400] {
+                client.send_to(&vec![7; length], to).expect("sent");
+                let said = running.wait_for(&format!("{length} bytes from {source} to {}, interface ", to.ip()));
+                let (interface, rest) = said.split_once(", ").expect("the hop limit");
+                assert_ne!(interface.parse::<u32>(), Ok(0), "{said}");
+                assert_eq!(rest, format!("hop limit {hops}"));
+            }
+        }
         running.ends_cleanly();
     });
 }
@@ -319,6 +456,24 @@ fn drivers_find_each_other_through_the_nmr_in_any_order() {
                 assert!(output.lines().any(|printed| printed == line), "{line}:\n{output}");
             }
         }
+    }
+}
+
+/// A driver that goes without deregistering: its peers are detached while its image is there, and nobody calls it any more.
+#[test]
+fn a_driver_that_left_its_nmr_registrations_behind_is_called_no_more() {
+    for compiler in COMPILERS {
+        let directory = directory();
+        let provider = build(&directory, "nmr_provider.c", compiler, &[]);
+        let leaves = build(&directory, "leaves_nmr.c", compiler, &[]);
+        // Unloaded in the reverse order: the provider then has nobody to detach.
+        let (output, errors, status) = run(&[&provider, &leaves], &["--for", "0"]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        let said: Vec<&str> = output.lines().collect();
+        assert_eq!(said, ["nmr_provider: a client attached", "nmr_provider: a client detaches"], "{errors}");
+        let (output, errors, status) = run(&[&provider, &leaves], &["--for", "0", "--verify"]);
+        assert_eq!(status, Some(4), "{output}{errors}");
+        assert!(errors.contains("is registered") && errors.contains("socket leak"), "{errors}");
     }
 }
 

@@ -153,6 +153,12 @@ fn a_wait_inside_a_callback() {
 }
 
 /// Without the verifier a leak is nobody's business.
+/// It keeps a thread of the transport, and still the run ends.
+#[test]
+fn a_callback_that_never_returns() {
+    violates("STUCK_IN_CALLBACK", "wait inside a callback", "StuckEvent", &["socket leak", "WskReceiveFromEvent"]);
+}
+
 #[test]
 fn no_verifier_no_verdict() {
     let (status, errors) = planted("POOL_LEAK", "gcc", &[]);

@@ -172,7 +172,7 @@ fn categories(handle: &Handle) -> Categories {
         Handle::Listen(_) => Categories::LISTEN,
         Handle::Datagram(_) => Categories::DATAGRAM,
         Handle::Connection(_) => Categories::CONNECTION,
-        Handle::Stream(_) => Categories::LISTEN | Categories::CONNECTION,
+        Handle::Stream(socket) => socket.categories(),
     }
 }
 

@@ -10,7 +10,8 @@ use wsk_abi::sockaddr::{ADDRINFOEXW, AF_INET, AF_INET6};
 
 use crate::border::{self, Out, RawAddress};
 
-/// Copies a counted string in (F-75, F-220). Null or empty is `None`.
+/// Copies a counted string in (F-75, F-220). Null or empty is `None`; half a character, or more than there is room for, is
+/// INVALID_PARAMETER.
 ///
 /// # Safety
 /// `string` is null or points to a UNICODE_STRING whose buffer has as many bytes as it says.
@@ -20,6 +21,9 @@ pub(crate) unsafe fn read_string(string: *const UNICODE_STRING) -> Result<Option
     }
     // SAFETY: the caller's word.
     let string = unsafe { border::read(string) }?;
+    if string.Length % 2 != 0 || string.Length > string.MaximumLength {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
     // SAFETY: the caller's word.
     let bytes = unsafe { border::bytes(string.Buffer.cast_const().cast(), string.Length as usize) }?;
     let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();

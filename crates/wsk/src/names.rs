@@ -144,6 +144,12 @@ fn lookup(node: Option<&str>, service: Option<&str>, hints: Hints) -> Result<Add
         family if family == i32::from(AF_INET6) => 10,
         _ => return Err(NtStatus::INVALID_PARAMETER),
     };
+    // The resolver would take its low 16 bits.
+    if service.is_some_and(|port| {
+        port.bytes().all(|c| c.is_ascii_digit()) && !port.is_empty() && port.parse::<u16>().is_err()
+    }) {
+        return Err(NtStatus::NOT_FOUND);
+    }
     // Of one type, so that each address comes once; services may be of another protocol than TCP.
     let socktype = match (hints.kind, hints.protocol) {
         (0, 0 | 6) => 1,

@@ -8,12 +8,13 @@ use crate::error::Error;
 use crate::events::ConnectionEvents;
 use crate::handle::{self, refuse, socket_handle};
 use crate::listen::ListenSocket;
+use crate::option::Categories;
 use crate::request::Request;
 
 socket_handle! {
     /// A stream socket (WSK_FLAG_STREAM_SOCKET): after [`StreamSocket::listen`] a listener, after
     /// [`StreamSocket::connect`] a connection (F-244).
-    StreamSocket, crate::option::Categories::LISTEN.union(crate::option::Categories::CONNECTION)
+    StreamSocket, Categories::LISTEN.union(Categories::CONNECTION)
 }
 
 impl StreamSocket {
@@ -43,6 +44,11 @@ impl StreamSocket {
     /// WskAccept with callbacks for the accepted socket.
     pub fn accept_with(&self, events: Arc<dyn ConnectionEvents>) -> Request<ConnectionSocket> {
         handle::accept(&self.socket, Some(events))
+    }
+
+    /// What it is: a listener, a connection, or either while it has no role yet.
+    pub fn categories(&self) -> Categories {
+        self.socket.role(Categories::LISTEN | Categories::CONNECTION)
     }
 
     /// The functions of a connection; they fail with INVALID_DEVICE_STATE unless it is one.

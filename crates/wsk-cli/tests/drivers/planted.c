@@ -85,6 +85,22 @@ static NTSTATUS WSKAPI KeepEvent(PVOID SocketContext, ULONG Flags, PWSK_DATAGRAM
 static const WSK_CLIENT_DATAGRAM_DISPATCH KeepDispatch = {KeepEvent};
 #endif
 
+#if defined(STUCK_IN_CALLBACK)
+static KEVENT Entered, Never;
+
+static NTSTATUS WSKAPI StuckEvent(PVOID SocketContext, ULONG Flags, PWSK_DATAGRAM_INDICATION DataIndication)
+{
+    (void)SocketContext;
+    (void)Flags;
+    (void)DataIndication;
+    KeSetEvent(&Entered, IO_NO_INCREMENT, FALSE);
+    KeWaitForSingleObject(&Never, Executive, KernelMode, FALSE, NULL);
+    return STATUS_SUCCESS;
+}
+
+static const WSK_CLIENT_DATAGRAM_DISPATCH Stuck = {StuckEvent};
+#endif
+
 #if defined(WAIT_IN_CALLBACK)
 static REQUEST Inner;
 
@@ -217,6 +233,25 @@ static __attribute__((noinline)) void MakeMistake(void)
         RequestFree(&request);
         Detach();
     }
+#elif defined(STUCK_IN_CALLBACK)
+    PWSK_PROVIDER_DATAGRAM_DISPATCH dispatch;
+    SOCKADDR_IN address = {AF_INET};
+    WSK_BUF nothing = {NULL, 0, 0};
+    PWSK_SOCKET socket;
+    REQUEST request;
+    KeInitializeEvent(&Entered, NotificationEvent, FALSE);
+    KeInitializeEvent(&Never, NotificationEvent, FALSE);
+    address.sin_addr.S_un.S_addr = 0x0100007f;
+    if (!NT_SUCCESS(Attach()) || !RequestCreate(&request) ||
+        !NT_SUCCESS(SocketCreate(AF_INET, SOCK_DGRAM, IPPROTO_UDP, WSK_FLAG_DATAGRAM_SOCKET, NULL, &Stuck, &socket)))
+        return;
+    dispatch = (PWSK_PROVIDER_DATAGRAM_DISPATCH)socket->Dispatch;
+    RequestWait(&request, dispatch->WskBind(socket, (PSOCKADDR)&address, 0, RequestIrp(&request)));
+    RequestWait(&request, dispatch->WskGetLocalAddress(socket, (PSOCKADDR)&address, RequestIrp(&request)));
+    SocketEvents(socket, WSK_EVENT_RECEIVE_FROM);
+    RequestWait(&request, dispatch->WskSendTo(socket, &nothing, 0, (PSOCKADDR)&address, 0, NULL, RequestIrp(&request)));
+    KeWaitForSingleObject(&Entered, Executive, KernelMode, FALSE, NULL);
+    RequestFree(&request);
 #elif defined(WAIT_IN_CALLBACK)
     PWSK_PROVIDER_DATAGRAM_DISPATCH dispatch;
     SOCKADDR_IN address = {AF_INET};

@@ -228,8 +228,7 @@ slot! {
         Out::new(OutputSizeReturned).write(0); // C-13
         match (start(), irp) {
             (Ok((client, buffers)), irp) => control_client::control(&client, ControlCode, &buffers, irp),
-            (Err(status), Some(irp)) => irp.refuse(status),
-            (Err(status), None) => status,
+            (Err(status), irp) => irp.map_or(status, |irp| irp.refuse(status)),
         }
     }
 }
@@ -267,9 +266,10 @@ slot! {
             if !HintsIn.is_null() {
                 // SAFETY: the client's structure, copied.
                 let given = unsafe { border::read(HintsIn) }?;
-                let zero = given.ai_addrlen == 0 && given.ai_canonname.is_null() && given.ai_addr.is_null();
-                if !zero || !given.ai_next.is_null() {
-                    return Err(NtStatus::INVALID_PARAMETER);
+                let no_size = given.ai_addrlen == 0 && given.ai_bloblen == 0;
+                let no_name = given.ai_canonname.is_null() && given.ai_provider.is_null() && given.ai_next.is_null();
+                if !no_size || !no_name || !given.ai_addr.is_null() || !given.ai_blob.is_null() {
+                    return Err(NtStatus::INVALID_PARAMETER); // F-221
                 }
                 hints = Hints {
                     flags: given.ai_flags,

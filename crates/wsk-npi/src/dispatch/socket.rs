@@ -44,8 +44,7 @@ slot! {
             (Ok((socket, buffers)), irp) => {
                 control_socket::control(&socket, RequestType, ControlCode, Level, &buffers, irp)
             }
-            (Err(status), Some(irp)) => irp.refuse(status),
-            (Err(status), None) => status,
+            (Err(status), irp) => irp.map_or(status, |irp| irp.refuse(status)),
         }
     }
 }

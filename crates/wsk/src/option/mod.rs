@@ -26,6 +26,7 @@ use wsk_core::sharing::Mode;
 use wsk_core::transport::Family;
 
 use crate::error::Error;
+use crate::handle;
 use crate::network::Wanted;
 use crate::socket::Socket;
 
@@ -246,7 +247,16 @@ pub(crate) fn get(socket: &Arc<Socket>, on: Categories, option: OptionName) -> R
             (OptionName::Mtu4 | OptionName::Mtu6, Some(remote)) => {
                 Ok(OptionValue::Number(socket.transport()?.path_mtu(remote.ip())?))
             }
-            _ => Ok(socket.endpoint.option(option)?),
+            _ => match (option, socket.endpoint.option(option)) {
+                // It forgets the route of a connection when an option changes, until the next segment goes.
+                (OptionName::Mtu4 | OptionName::Mtu6, Err(NtStatus::INVALID_DEVICE_STATE))
+                    if on.intersects(Categories::CONNECTION) =>
+                {
+                    let remote = handle::address(socket, true).map_err(|_| NtStatus::INVALID_DEVICE_STATE)?;
+                    Ok(OptionValue::Number(socket.transport()?.path_mtu(remote.ip())?))
+                }
+                (_, found) => Ok(found?),
+            },
         },
         _ => Err(NtStatus::NOT_SUPPORTED.into()),
     }

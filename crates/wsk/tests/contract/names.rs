@@ -61,6 +61,9 @@ fn f223_an_unknown_name(arm: Arm) {
     assert_eq!(lookup(&world, Some("nobody.invalid"), None, numeric), Err(NtStatus::NOT_FOUND));
     let service = lookup(&world, Some("127.0.0.1"), Some("no-such-service"), Hints::default());
     assert_eq!(service, Err(NtStatus::NOT_FOUND));
+    let port = |text: &str| lookup(&world, Some("127.0.0.1"), Some(text), Hints::default());
+    assert_eq!(port("65535").unwrap().addresses, addresses(&["127.0.0.1:65535"]));
+    assert_eq!(port("65536"), Err(NtStatus::NOT_FOUND));
     assert_eq!(lookup(&world, Some("a\0b"), None, Hints::default()), Err(NtStatus::NOT_FOUND));
 }
 
