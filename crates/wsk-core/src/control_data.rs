@@ -272,7 +272,7 @@ impl ControlData {
             let SendControl { v4, v6 } = this;
             this = match level {
                 IPPROTO_IP => SendControl { v4: v4.take(level, kind, data).ok_or(refused)?, v6 },
-                IPPROTO_IPV6 => SendControl { v4, v6: v6.as_v6().take(level, kind, data).ok_or(refused)? },
+                IPPROTO_IPV6 => SendControl { v4, v6: v6.into_v6().take(level, kind, data).ok_or(refused)? },
                 _ => SendControl {
                     v4: v4.take(level, kind, data).ok_or(refused)?,
                     v6: v6.take(level, kind, data).ok_or(refused)?,
@@ -285,7 +285,7 @@ impl ControlData {
     }
 
     /// The same, of IPv6.
-    fn as_v6(mut self) -> Self {
+    fn into_v6(mut self) -> Self {
         self.0.get_or_insert_default().v6 = true;
         self
     }
