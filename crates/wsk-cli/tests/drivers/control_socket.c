@@ -354,6 +354,9 @@ static KEVENT Indicated, IndicatedEx;
 static PWSK_DATA_INDICATION Kept;
 static SIZE_T KeptBytes;
 static LONG ExCalls, Calls;
+static PWSK_SOCKET Removes; /* the callback of this socket removes itself */
+
+static NTSTATUS SetEx(PWSK_SOCKET Socket, PFN_WSK_RECEIVE_EX_EVENT Function);
 
 static NTSTATUS WSKAPI ReceiveEvent(
     PVOID SocketContext, ULONG Flags, PWSK_DATA_INDICATION DataIndication, SIZE_T BytesIndicated, SIZE_T *BytesAccepted)
@@ -381,15 +384,21 @@ static NTSTATUS WSKAPI ReceiveExEvent(
     if (DataIndication == NULL)
         return STATUS_SUCCESS;
     InterlockedIncrement(&ExCalls);
+    if (Removes != NULL) {
+        CHECK(SetEx(Removes, NULL) == STATUS_SUCCESS);
+        CHECK(SetEx(Removes, ReceiveExEvent) == STATUS_DEVICE_BUSY); /* until this returns (E-45) */
+    }
     Kept = DataIndication;
     KeptBytes = BytesIndicated;
     KeSetEvent(&IndicatedEx, IO_NO_INCREMENT, FALSE);
     return STATUS_PENDING;
 }
 
+/* Without an IRP: the callback calls it too. */
 static NTSTATUS SetEx(PWSK_SOCKET Socket, PFN_WSK_RECEIVE_EX_EVENT Function)
 {
-    return Ioctl(Socket, SIO_WSK_SET_RECEIVE_EX_CALLBACK, sizeof Function, &Function, 0, NULL);
+    return BASIC(Socket)->WskControlSocket(
+        Socket, WskIoctl, SIO_WSK_SET_RECEIVE_EX_CALLBACK, 0, sizeof Function, &Function, 0, NULL, NULL, NULL);
 }
 
 /* F-172, C 4.5 SIO_WSK_SET_RECEIVE_EX_CALLBACK: while it is installed it takes everything, whatever WSK_EVENT_RECEIVE says. */
@@ -428,6 +437,15 @@ static void TestReceiveEx(void)
     Await(&IndicatedEx);
     CHECK(KeptBytes == 22 && Calls == 1 && ExCalls == 4);
     CHECK(CONNECTION(socket)->WskRelease(socket, Kept) == STATUS_SUCCESS);
+    /* Removed from inside, with the other callback off. */
+    CHECK(NT_SUCCESS(SocketEvents(socket, WSK_EVENT_RECEIVE | WSK_EVENT_DISABLE)));
+    Removes = socket;
+    CHECK(Send(peer, 23) == STATUS_SUCCESS);
+    Await(&IndicatedEx);
+    Removes = NULL;
+    CHECK(CONNECTION(socket)->WskRelease(socket, Kept) == STATUS_SUCCESS);
+    CHECK(Send(peer, 24) == STATUS_SUCCESS);
+    CHECK(Receive(socket) == STATUS_SUCCESS && Request.Irp->IoStatus.Information == 24 && ExCalls == 5);
     SocketClose(socket);
     SocketClose(peer);
     SocketClose(listener);
