@@ -238,7 +238,7 @@ static void WalkGet(PWSK_SOCKET Socket, const OPTION_ROW *Row, ULONG On)
         } else if (room >= 4) {
             WALK(Written == 4 && Answer() == value, status);
         } else {
-            WALK(Written == 1 && Out[8] == (value < 255 ? value : 255), status);
+            WALK(Written == 1 && Out[8] == (UCHAR)value, status);
         }
     }
     Size = MOST;
