@@ -13,4 +13,5 @@
 mod connection;
 mod datagram;
 mod listen;
+mod setup;
 mod support;
