@@ -567,7 +567,7 @@ pub enum Hangup {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatagramInfo {
     /// Bytes stored.
-    pub len: usize,
+    pub len: u32,
     /// Its source.
     pub source: SocketAddr,
     /// TRUNC when it was longer than the memory; BCAST, MCAST; ERRQUEUE.

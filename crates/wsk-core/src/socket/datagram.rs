@@ -594,7 +594,7 @@ impl DatagramSocket {
             let mut flags = datagram.flags;
             flags.set(ControlFlags::TRUNC, len < datagram.buffer.len()); // F-196
             let Datagram { source, control, .. } = datagram;
-            finish_receive(head, DatagramInfo { len, source, flags, control }, fx);
+            finish_receive(head, DatagramInfo { len: len as u32, source, flags, control }, fx);
         }
         // SIO_UDP_CONNRESET, SIO_UDP_NETRESET: one receive fails, behind the datagrams that came before.
         if self.unread.is_empty()
@@ -702,7 +702,7 @@ fn finish_receive(request: Pending, info: DatagramInfo, fx: &mut Effects) {
     fx.complete_with(Completion {
         request: request.id,
         status: NtStatus::SUCCESS,
-        information: info.len,
+        information: info.len as usize,
         memory: request.memory,
         outcome: Outcome::Datagram(info),
     });

@@ -177,7 +177,7 @@ impl Model {
                         self.arrived += 1;
                         let len = memory.write(0, &self.arrived.to_le_bytes());
                         let (flags, control) = (ControlFlags::empty(), ControlData::default());
-                        Ok(DatagramInfo { len, source: address(), flags, control })
+                        Ok(DatagramInfo { len: len as u32, source: address(), flags, control })
                     };
                     self.event(Event::ReceiveFromDone { memory, result });
                 }

@@ -90,7 +90,7 @@ pub(crate) fn incoming(fd: OwnedFd, peer: Option<SocketAddr>, listener: &HostEnd
 pub(crate) fn info(endpoint: &HostEndpoint, len: usize, source: SocketAddr, seen: &Seen, longer: bool) -> DatagramInfo {
     let (mut flags, control) = endpoint.shown(&source, seen);
     flags.set(ControlFlags::TRUNC, longer);
-    DatagramInfo { len, source, flags, control }
+    DatagramInfo { len: len as u32, source, flags, control }
 }
 
 /// A message in the transport's memory: the datagrams that it is (E-86).

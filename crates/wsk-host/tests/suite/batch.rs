@@ -266,8 +266,9 @@ arms! {
             });
             let Memory::Vec(bytes) = memory else { panic!("{memory:?}") };
             let info = result.unwrap();
-            assert_eq!((info.len, info.flags.is_empty()), (room.min(900), room >= 900));
-            assert!(bytes[..info.len] == bytes_of(n)[..info.len]);
+            let len = info.len as usize;
+            assert_eq!((len, info.flags.is_empty()), (room.min(900), room >= 900));
+            assert!(bytes[..len] == bytes_of(n)[..len]);
         };
         // One in flight when the stream begins, another while it goes on.
         for round in 0..4 {
@@ -289,7 +290,7 @@ arms! {
                 let number = rig.wait(token, |event| match event {
                     Event::Datagram(datagram) => Ok(number_of(datagram.buffer.bytes())),
                     Event::ReceiveFromDone { memory: Memory::Vec(bytes), result } => {
-                        Ok(number_of(&bytes[..result.unwrap().len]))
+                        Ok(number_of(&bytes[..result.unwrap().len as usize]))
                     }
                     event => Err(event),
                 });

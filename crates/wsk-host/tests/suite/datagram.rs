@@ -78,7 +78,7 @@ arms! {
             let data: Vec<u8> = (0..len).map(|n| (n * 31) as u8).collect();
             peer.send_to(&data, address).unwrap();
             let (bytes, result) = receive_from(&mut rig, token, LONGEST);
-            assert_eq!(result, Ok(DatagramInfo { len, source, flags: ControlFlags::empty(), control: ControlData::default() }));
+            assert_eq!(result, Ok(DatagramInfo { len: len as u32, source, flags: ControlFlags::empty(), control: ControlData::default() }));
             assert!(bytes[..len] == data);
         }
         peer.send_to(b"0123456789", address).unwrap();

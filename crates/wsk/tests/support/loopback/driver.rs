@@ -304,7 +304,7 @@ impl LoopDriver {
                     let len = memory.write(0, &bytes);
                     let mut flags = ControlFlags::empty();
                     flags.set(ControlFlags::TRUNC, len < bytes.len());
-                    let info = DatagramInfo { len, source, flags, control };
+                    let info = DatagramInfo { len: len as u32, source, flags, control };
                     events.push(Event::ReceiveFromDone { memory, result: Ok(info) });
                 }
                 None if cancelled => {
