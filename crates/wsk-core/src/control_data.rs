@@ -275,7 +275,7 @@ impl ControlData {
                 IPPROTO_IPV6 => SendControl { v4, v6: v6.into_v6().take(level, kind, data).ok_or(refused)? },
                 _ => SendControl {
                     v4: v4.take(level, kind, data).ok_or(refused)?,
-                    v6: v6.take(level, kind, data).ok_or(refused)?,
+                    v6: v6.into_v6().take(level, kind, data).ok_or(refused)?,
                 },
             };
             rest = rest.get(CMSG_ALIGN(length)..).unwrap_or_default();
@@ -517,6 +517,14 @@ mod tests {
         let (four, six) = (both.clone().of(false), both.of(true));
         assert_eq!((four.packet_info(), four.hop_limit()), (None, Some(3)));
         assert_eq!((six.packet_info().is_some(), six.hop_limit()), (true, Some(3)));
+    }
+
+    /// C-22: what is ignored leaves no trace in what counts.
+    #[test]
+    fn c22_an_ignored_message_changes_no_other() {
+        let size = message(17, 2, &[0xB0, 4, 0, 0]);
+        let with_others = [message(0, 1, &[]), message(41, 32, &[]), size.clone()].concat();
+        assert_eq!(ControlData::parse(&with_others), ControlData::parse(&size));
     }
 
     /// F-196: whole messages as far as they fit, and nothing beyond.
