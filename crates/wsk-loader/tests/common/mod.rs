@@ -235,8 +235,9 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// The executive remembers the blocks that were freed last, up to a limit: from here on that takes no more memory.
-fn fill_history() {
+/// The executive remembers the blocks that were freed last, up to a limit, and keeps those in use in tables by address: from here
+/// on neither takes more memory. Many blocks are in use at a time, so that every table has had some, wherever blocks come to lie.
+fn fill_tables() {
     /// More than it remembers.
     const BLOCKS: usize = 20_000;
     let find = |name| wsk_nt::export::all().find(|export| export.name == name).expect("exported").address;
@@ -246,9 +247,8 @@ fn fill_history() {
     // SAFETY: as above.
     let free = unsafe { transmute::<*const (), extern "win64" fn(usize, u32)>(find("ExFreePoolWithTag")) };
     wsk_nt::ke::processor::attach();
-    for _ in 0..BLOCKS {
-        free(allocate(0, 16, 1), 1);
-    }
+    let blocks: Vec<usize> = (0..BLOCKS).map(|_| allocate(0, 16, 1)).collect();
+    blocks.into_iter().for_each(|block| free(block, 1));
 }
 
 /// Runs `cycle` 1,000 times to warm up and 1,000 times more, and demands that these leave nothing behind: the same mappings, the
@@ -256,7 +256,7 @@ fn fill_history() {
 /// and go with threads which no cycle waits for.
 pub fn leaves_nothing(transient: usize, mut cycle: impl FnMut(usize)) {
     const CYCLES: usize = 1000;
-    fill_history();
+    fill_tables();
     // Buffers that the host keeps are used in turn: it takes some 600 cycles until each is resident.
     (0..CYCLES).for_each(&mut cycle);
     let before = Footprint::now();
