@@ -64,10 +64,27 @@ pub(crate) fn ends_stream(errno: i32) -> bool {
     )
 }
 
-/// Whether a datagram endpoint that met `errno` on receive is dead. Everything else is an ICMP error or a passing
-/// shortage: never a failure of a receive (F-199).
+/// Whether a datagram endpoint that met `errno` on receive is dead. Everything else is the fate of an earlier datagram or a
+/// passing shortage: never a failure of a receive (F-199).
 pub(crate) fn ends_datagrams(errno: i32) -> bool {
-    matches!(errno, libc::EBADF | libc::ENOTSOCK | libc::EINVAL | libc::EFAULT | libc::EOPNOTSUPP | libc::ENOTCONN)
+    matches!(errno, libc::EBADF | libc::ENOTSOCK | libc::EINVAL | libc::EFAULT | libc::ENOTCONN)
+}
+
+/// Whether `errno` is among those that the kernel makes of ICMP errors, so that a datagram call may meet it for an earlier one.
+pub(crate) fn can_be_an_echo(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::ECONNREFUSED
+            | libc::EMSGSIZE
+            | libc::EHOSTUNREACH
+            | libc::ENETUNREACH
+            | libc::EHOSTDOWN
+            | libc::ENONET
+            | libc::ENOPROTOOPT
+            | libc::EOPNOTSUPP
+            | libc::EPROTO
+            | libc::EACCES
+    )
 }
 
 /// Whether an accept that met `errno` only lost that one connection, or a passing condition (F-137).
@@ -137,7 +154,11 @@ mod tests {
     fn only_what_kills_a_connection_is_latched() {
         assert!(ends_stream(libc::ECONNRESET) && ends_stream(libc::EPIPE) && ends_stream(libc::ETIMEDOUT));
         assert!(!ends_stream(libc::EAGAIN) && !ends_stream(libc::ENOBUFS) && !ends_stream(libc::EMSGSIZE));
-        assert!(!ends_datagrams(libc::ECONNREFUSED) && ends_datagrams(libc::EBADF));
+        assert!(ends_datagrams(libc::EBADF));
+        // What ICMP can bring (the kernel's icmp_err_convert and icmpv6_err_convert) is nobody's end.
+        for errno in 1..200 {
+            assert!(!(ends_datagrams(errno) && can_be_an_echo(errno)), "errno {errno}");
+        }
         assert!(accept_goes_on(libc::ECONNABORTED) && !accept_goes_on(libc::EMFILE));
     }
 }

@@ -17,6 +17,20 @@ use crate::cmsg::{Seen, Sent};
 use crate::icmp::Fate;
 use crate::{address, batch, cmsg, errno, sockopt};
 
+/// How often one send may meet the fates of earlier ones: each time all that is known is taken over, so again is rare.
+const ECHOES: u8 = 4;
+
+/// What one send met until it went out.
+///
+/// An error of a send is its own, or the fate of an earlier datagram (an echo), and then this one was not tried; or the kernel
+/// refuses only that several datagrams are one message. Only another try tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tries {
+    echoes: u8,
+    /// Several as one were refused: what `largest_segment` is to become if they go one by one.
+    refused: Option<u32>,
+}
+
 impl HostEndpoint {
     /// What goes with a datagram to `remote`, an address of this endpoint's family.
     pub(crate) fn outgoing(&self, remote: &SocketAddr, control: &ControlData) -> Sent {
@@ -25,24 +39,6 @@ impl HostEndpoint {
         }
         let family = address::family_of(remote);
         Sent::new(control, family, self.wishes.class(family))
-    }
-
-    /// A datagram call met `errno`. If that is the echo of an earlier datagram's fate, and somebody wants to know, it is kept. Says
-    /// whether the call is to be made again.
-    pub(crate) fn is_echo(&self, errno: i32) -> bool {
-        self.with_fd(|fd| Ok(self.is_echo_on(fd, errno))).unwrap_or(false)
-    }
-
-    fn is_echo_on(&self, fd: BorrowedFd<'_>, errno: i32) -> bool {
-        match errno {
-            libc::EAGAIN | libc::ECANCELED => false,
-            libc::EMSGSIZE => {
-                self.collect_errors_on(fd); // the kernel has put it there too, and would go on announcing it
-                false
-            }
-            libc::EINTR => true,
-            _ => self.collect_errors_on(fd) || errno == libc::ECONNREFUSED,
-        }
     }
 
     /// Takes over what the kernel knows of failed datagrams. Whether there was anything.
@@ -64,13 +60,35 @@ impl HostEndpoint {
         (seen.flags, seen.control(&self.wishes, address::family_of(source)))
     }
 
-    /// As [`HostEndpoint::is_echo`], for a call that the driver knows nothing of.
-    fn was_echo(&self, fd: BorrowedFd<'_>, errno: i32) -> bool {
-        let echo = self.is_echo_on(fd, errno);
-        if self.errors.some() {
-            self.errors.call_driver();
+    /// A send of `unit` met `errno`: whether it is to be made again. Who asks has the fates of earlier datagrams delivered
+    /// afterwards, if there are any.
+    pub(crate) fn send_again(&self, fd: BorrowedFd<'_>, errno: i32, unit: (usize, u16), tries: &mut Tries) -> bool {
+        match errno {
+            libc::EAGAIN | libc::ECANCELED => return false,
+            libc::EINTR => return true,
+            _ => {}
         }
-        echo
+        // Also what failed here and now is in the kernel's queue, and it would go on announcing it.
+        self.collect_errors_on(fd);
+        let told = self.wishes.wants_errors() || errno == libc::ECONNREFUSED;
+        if told && errno::can_be_an_echo(errno) && tries.echoes < ECHOES {
+            tries.echoes += 1;
+            return true;
+        }
+        let (count, size) = unit;
+        if count > 1 && matches!(errno, libc::EIO | libc::EINVAL | libc::EMSGSIZE) {
+            tries.echoes = 0;
+            tries.refused = Some(if errno == libc::EIO { 0 } else { u32::from(size) - 1 });
+            return true;
+        }
+        false
+    }
+
+    /// A send went out. If the same was refused as one message before, such sizes go one by one from now on.
+    pub(crate) fn sent_after(&self, tries: &mut Tries) {
+        if let Some(largest) = std::mem::take(tries).refused {
+            self.largest_segment.fetch_min(largest, Ordering::Relaxed);
+        }
     }
 
     /// Sends those of `messages` behind the first `sent`, without waiting; how many of all are out.
@@ -105,45 +123,40 @@ impl HostEndpoint {
             _ => None,
         };
         let sent = self.outgoing(remote, control);
-        self.with_fd(|fd| {
+        let mut tries = Tries::default();
+        let result = self.with_fd(|fd| {
             loop {
                 self.stats.add(1);
+                let largest = self.largest_segment(control, &tries);
                 let result = match single {
                     Some(bytes) if control.is_empty() => {
                         net::sendto(fd, bytes, flags, remote).map(|_| 1).map_err(Errno::raw_os_error)
                     }
-                    _ => batch::send(fd, messages, remote, &sent, self.largest_segment(control)),
+                    _ => batch::send(fd, messages, remote, &sent, largest),
                 };
-                return match result {
-                    Ok(n) => Ok(n),
-                    Err(libc::EAGAIN) => Ok(0),
-                    Err(errno) if self.refused_unit(errno, batch::unit(messages, self.largest_segment(control))) => {
-                        continue;
+                match result {
+                    Ok(n) => {
+                        self.sent_after(&mut tries);
+                        return Ok(n);
                     }
-                    // The echo of an earlier datagram's fate; this one was not tried.
-                    Err(errno) if self.was_echo(fd, errno) => continue,
-                    Err(errno) => Err(errno::on_send(errno)),
-                };
+                    Err(libc::EAGAIN) => return Ok(0),
+                    Err(errno) if self.send_again(fd, errno, batch::unit(messages, largest), &mut tries) => {}
+                    Err(errno) => return Err(errno::on_send(errno)),
+                }
             }
-        })
+        });
+        if self.errors.some() {
+            self.errors.call_driver();
+        }
+        result
     }
 
     /// The longest datagrams of which the kernel may get several as one; 0: it gets them one by one.
-    pub(crate) fn largest_segment(&self, control: &ControlData) -> usize {
+    pub(crate) fn largest_segment(&self, control: &ControlData, tries: &Tries) -> usize {
         // What the client has cut by itself is no single datagram.
         let cut = control.segment_size().is_some() || self.wishes.cuts();
-        if cut || self.protocol != Protocol::Udp { 0 } else { self.largest_segment.load(Ordering::Relaxed) as usize }
-    }
-
-    /// A send of `unit` met `errno`: whether the kernel refused only that it was one. Such sizes go one by one from now on.
-    pub(crate) fn refused_unit(&self, errno: i32, unit: (usize, u16)) -> bool {
-        let (count, size) = unit;
-        if count < 2 || !matches!(errno, libc::EIO | libc::EINVAL | libc::EMSGSIZE) {
-            return false;
-        }
-        let largest = if errno == libc::EIO { 0 } else { u32::from(size) - 1 };
-        self.largest_segment.fetch_min(largest, Ordering::Relaxed);
-        true
+        let whole = cut || self.protocol != Protocol::Udp || tries.refused.is_some();
+        if whole { 0 } else { self.largest_segment.load(Ordering::Relaxed) as usize }
     }
 
     /// Has the kernel deliver several datagrams of one sender as one, where it can. For good: what is queued like that can only be

@@ -8,6 +8,8 @@ mod connect;
 mod datagram;
 mod silence;
 
+pub(crate) use datagram::Tries;
+
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

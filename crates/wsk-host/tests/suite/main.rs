@@ -29,6 +29,7 @@ mod close;
 mod connect;
 mod control;
 mod datagram;
+mod icmp;
 mod pressure;
 mod raw;
 mod stream;

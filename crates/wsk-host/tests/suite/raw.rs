@@ -16,7 +16,7 @@ fn config() -> wsk_host::Config {
 }
 
 /// `None`: not here.
-fn raw(rig: &Rig, family: Family, protocol: u8) -> Option<Arc<dyn Endpoint>> {
+pub(crate) fn raw(rig: &Rig, family: Family, protocol: u8) -> Option<Arc<dyn Endpoint>> {
     let listed = rig.transport.services().iter().any(|service| service.kind == ServiceKind::Raw);
     match rig.transport.create(family, Protocol::Raw(protocol)) {
         Ok(endpoint) => {
@@ -39,7 +39,7 @@ fn datagram(rig: &mut Rig, token: Token, mut is_it: impl FnMut(&[u8]) -> bool) -
 }
 
 /// The checksum of IP and ICMP.
-fn checksum(bytes: &[u8]) -> [u8; 2] {
+pub(crate) fn checksum(bytes: &[u8]) -> [u8; 2] {
     let mut sum: u32 = bytes.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
     while sum > 0xFFFF {
         sum = (sum & 0xFFFF) + (sum >> 16);

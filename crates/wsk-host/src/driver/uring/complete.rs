@@ -95,8 +95,7 @@ impl UringDriver {
             },
             Work::SendTo { .. } => match result {
                 n if n >= 0 => self.on_sent_to(key),
-                e if !op.stop && (self.refused_unit(key, -e) || self.was_echo(key, -e)) => Next::Again,
-                e => self.on_error(key, -e),
+                e => self.on_send_error(key, -e),
             },
             Work::Accept => self.on_accept(key, result, more, reports),
             Work::Connect { taken: Some(taken), .. } if result >= 0 => self.on_writable(key, *taken),
@@ -180,8 +179,13 @@ impl UringDriver {
 
     fn on_sent_to(&mut self, key: OpKey) -> Next {
         let op = &mut self.ops[key];
-        let Work::SendTo { messages, sent, unit, .. } = &mut op.work else { unreachable!("checked by the caller") };
+        let Work::SendTo { messages, sent, unit, tries, .. } = &mut op.work else {
+            unreachable!("checked by the caller")
+        };
         *sent += unit.0;
+        if let Some(socket) = self.sockets.get(op.token) {
+            socket.endpoint.sent_after(tries);
+        }
         if *sent >= messages.len() {
             Next::End(End::Done(*sent))
         } else if op.stop {
@@ -284,24 +288,23 @@ impl UringDriver {
         Next::Again
     }
 
-    /// Whether the kernel refused several datagrams only because they were one message.
-    fn refused_unit(&self, key: OpKey, errno: i32) -> bool {
-        let op = &self.ops[key];
-        match (&op.work, self.sockets.get(op.token)) {
-            (Work::SendTo { unit, .. }, Some(socket)) => socket.endpoint.refused_unit(errno, *unit),
-            _ => false,
-        }
-    }
-
-    /// Whether a send only met the fate of an earlier datagram.
-    fn was_echo(&mut self, key: OpKey, errno: i32) -> bool {
-        let token = self.ops[key].token;
-        let Some(socket) = self.sockets.get(token) else { return false };
-        let echo = socket.endpoint.is_echo(errno);
-        if socket.endpoint.errors.some() {
+    /// A datagram was not sent.
+    fn on_send_error(&mut self, key: OpKey, errno: i32) -> Next {
+        let op = &mut self.ops[key];
+        let (token, stop) = (op.token, op.stop);
+        let (Work::SendTo { unit, tries, .. }, Some(socket)) = (&mut op.work, self.sockets.get(token)) else {
+            return Next::End(End::Stopped);
+        };
+        let endpoint = &socket.endpoint;
+        let again = endpoint.with_fd(|fd| Ok(endpoint.send_again(fd, errno, *unit, tries))) == Ok(true);
+        if endpoint.errors.some() {
             self.deliver_errors(token);
         }
-        echo
+        match (again, stop) {
+            (true, true) => Next::End(End::Stopped),
+            (true, false) => Next::Again,
+            (false, _) => self.on_error(key, errno),
+        }
     }
 
     fn on_shutdown(&mut self, key: OpKey, result: i32, more: bool, reports: &mut Vec<Report>) -> Next {

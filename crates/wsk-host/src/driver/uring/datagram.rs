@@ -8,6 +8,7 @@ use wsk_core::transport::{Endpoint, Event, Operation, Report, Token};
 use super::UringDriver;
 use super::op::{Kind, Work};
 use crate::driver::staging::Staging;
+use crate::endpoint::Tries;
 use crate::{batch, icmp};
 
 impl UringDriver {
@@ -52,7 +53,8 @@ impl UringDriver {
         let mut result = endpoint.destination(remote).map(drop);
         // The ring has no call for several messages. What it cannot take as one goes out at once, if that is in order.
         let in_order = socket.sends_to == 0;
-        let one = |sent| batch::unit(&messages[sent..], endpoint.largest_segment(&control)).0 == messages.len() - sent;
+        let largest = || endpoint.largest_segment(&control, &Tries::default());
+        let one = |sent| batch::unit(&messages[sent..], largest()).0 == messages.len() - sent;
         while result.is_ok() && in_order && sent < messages.len() && !one(sent) {
             let before = sent;
             match endpoint.try_send_to(&messages, sent, remote, &control) {
@@ -66,8 +68,9 @@ impl UringDriver {
         if result.is_ok() && sent < messages.len() {
             let remote = endpoint.destination(remote).expect("checked above");
             let header = self.header();
-            let unit = (0, 0);
-            return self.start(token, fd, Some(header), Work::SendTo { id, messages, sent, remote, control, unit });
+            let (unit, tries) = ((0, 0), Tries::default());
+            let work = Work::SendTo { id, messages, sent, remote, control, unit, tries };
+            return self.start(token, fd, Some(header), work);
         }
         self.ready.push(Report { token, event: Event::SendToDone { id, messages, sent, result } });
     }

@@ -14,7 +14,7 @@ use wsk_core::transport::{DatagramInfo, Gather, IncomingId, Messages, SendId, To
 use super::{OpKey, UringDriver};
 use crate::batch;
 use crate::driver::staging::Staging;
-use crate::endpoint::HostEndpoint;
+use crate::endpoint::{HostEndpoint, Tries};
 use crate::message::{self, Header};
 
 /// The kinds of operation of which an endpoint has at most one.
@@ -74,6 +74,7 @@ pub(super) enum Work {
         remote: SocketAddr,
         control: ControlData,
         unit: (usize, u16),
+        tries: Tries,
     },
 }
 
@@ -173,11 +174,11 @@ impl UringDriver {
                 }
                 opcode::RecvMsg::new(fd, header.message_mut()).build()
             }
-            Work::SendTo { messages, sent, remote, control, unit, .. } => {
+            Work::SendTo { messages, sent, remote, control, unit, tries, .. } => {
                 let header = header.as_mut().expect("a datagram has a header");
                 let endpoint = &self.sockets.get(op.token).expect("its operations end before it").endpoint;
                 let mut along = endpoint.outgoing(remote, control);
-                *unit = batch::unit(&messages[*sent..], endpoint.largest_segment(control));
+                *unit = batch::unit(&messages[*sent..], endpoint.largest_segment(control, tries));
                 if unit.1 > 0 {
                     along.segment(unit.1);
                 }
