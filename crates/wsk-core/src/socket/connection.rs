@@ -559,6 +559,7 @@ impl Connection {
         if !open || self.send.queued() > 0 {
             return Err(NtStatus::INVALID_DEVICE_STATE);
         }
+        self.receive.hush();
         Ok(std::mem::replace(&mut self.state, State::Silent))
     }
 
@@ -566,7 +567,7 @@ impl Connection {
     pub fn silenced(&mut self) {
         if self.state == State::Silent {
             self.backlog.close();
-            self.receive.close_events();
+            self.receive.deafen();
             self.unheard = News::Nothing;
         }
     }
@@ -575,6 +576,7 @@ impl Connection {
     pub fn unsilence(&mut self, before: State, fx: &mut Effects) {
         if self.state == State::Silent && self.closing.is_none() {
             self.state = before;
+            self.receive.hear();
             let news = std::mem::replace(&mut self.unheard, News::Nothing);
             self.heard(news, fx);
             self.advance(fx);

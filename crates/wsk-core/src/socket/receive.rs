@@ -58,6 +58,16 @@ pub(crate) enum End {
     Failed(NtStatus),
 }
 
+/// Whether anything follows from what comes (C-31).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    Normal,
+    /// The endpoint is being silenced: nothing is begun or told until that is decided.
+    Waiting,
+    /// It is silent: what comes is dropped.
+    Deaf,
+}
+
 /// What the rest of the connection must know of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
@@ -92,6 +102,7 @@ pub(crate) struct ReceivePath {
     live: bool,
     /// Held back: events wait until WskAcceptEvent has returned (E-22).
     held: bool,
+    hearing: Hearing,
 }
 
 impl ReceivePath {
@@ -114,6 +125,7 @@ impl ReceivePath {
             cap: RETENTION_CAP,
             live: false,
             held: false,
+            hearing: Hearing::Normal,
         }
     }
 
@@ -125,6 +137,23 @@ impl ReceivePath {
 
     pub(crate) fn release(&mut self) {
         self.held = false;
+    }
+
+    /// The endpoint is being silenced (C-31): from now on requests stay where they are, until they are cancelled.
+    pub(crate) fn hush(&mut self) {
+        self.hearing = Hearing::Waiting;
+    }
+
+    /// It is silent: requests stay for good, and what came is dropped.
+    pub(crate) fn deafen(&mut self) {
+        self.hearing = Hearing::Deaf;
+        self.unread.clear();
+        self.close_events();
+    }
+
+    /// It is not: all goes on.
+    pub(crate) fn hear(&mut self) {
+        self.hearing = Hearing::Normal;
     }
 
     pub(crate) fn set_cap(&mut self, cap: usize) {
@@ -206,6 +235,9 @@ impl ReceivePath {
 
     /// Event::Received.
     pub(crate) fn received(&mut self, buffer: Buffer, drained: bool) {
+        if self.hearing == Hearing::Deaf {
+            return;
+        }
         self.unread.push_back(buffer);
         self.drained = drained;
     }
@@ -309,7 +341,7 @@ impl ReceivePath {
 
     /// Serves whoever is to be served, tells the client what is to be told, and starts or stops the reading.
     pub(crate) fn advance(&mut self, fx: &mut Effects) {
-        if !self.live || self.is_steady() {
+        if !self.live || self.hearing != Hearing::Normal || self.is_steady() {
             return;
         }
         if !self.receive.is_running() {
@@ -346,7 +378,7 @@ impl ReceivePath {
         buffer: Buffer,
         drained: bool,
     ) -> Result<(BufferList, EventFlags), Buffer> {
-        if !self.live || self.held || !self.is_steady() || self.is_calling() {
+        if !self.live || self.held || self.hearing != Hearing::Normal || !self.is_steady() || self.is_calling() {
             return Err(buffer);
         }
         self.drained = drained;

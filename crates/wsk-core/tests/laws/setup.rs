@@ -2,7 +2,7 @@
 //! and the switch to silence.
 
 use proptest::prelude::*;
-use wsk_abi::flags::{DisconnectFlags, EventMask, SendFlags};
+use wsk_abi::flags::{DisconnectFlags, EventMask, ReceiveFlags, SendFlags};
 use wsk_abi::status::NtStatus;
 use wsk_core::effect::{Effect, Effects};
 use wsk_core::memory::Memory;
@@ -103,6 +103,9 @@ impl Model {
     }
 
     fn submit(&mut self, operation: Operation) {
+        let silent = self.machine.connection().is_some_and(|connection| connection.state() == State::Silent);
+        let ends = matches!(operation, Operation::ReceiveCancel | Operation::ReceiveStop | Operation::Detach { .. });
+        assert!(!silent || ends, "begun in silence: {operation:?}");
         let endpoint = &mut self.endpoint;
         assert!(!endpoint.detach, "after a detach: {operation:?}");
         match operation {
@@ -222,6 +225,13 @@ impl Model {
                 let id = self.requests.make("send");
                 self.decide(|machine, fx| match machine.connection() {
                     Some(connection) => connection.send(id, Memory::Vec(vec![2; 5]), SendFlags::empty(), fx),
+                    None => fx.refuse(id, NtStatus::INVALID_DEVICE_STATE),
+                });
+            }
+            8 if history.more().is_multiple_of(2) => {
+                let id = self.requests.make("receive");
+                self.decide(|machine, fx| match machine.connection() {
+                    Some(connection) => connection.receive(id, Memory::Vec(vec![0; 5]), ReceiveFlags::empty(), fx),
                     None => fx.refuse(id, NtStatus::INVALID_DEVICE_STATE),
                 });
             }
