@@ -178,6 +178,11 @@ pub(crate) fn drop_all_input(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     if result == 0 { Ok(()) } else { Err(last()) }
 }
 
+/// Undoes [`drop_all_input`].
+pub(crate) fn take_all_input(fd: BorrowedFd<'_>) {
+    let _ = set_int(fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0);
+}
+
 /// Datagrams that came to this socket and were dropped (SO_MEMINFO).
 pub(crate) fn dropped(fd: BorrowedFd<'_>) -> u64 {
     const SO_MEMINFO: i32 = 55;

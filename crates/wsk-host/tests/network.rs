@@ -10,12 +10,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::thread::{CapabilitySet, UnshareFlags, capabilities, set_capabilities, unshare_unsafe};
 use wsk_abi::NtStatus;
 use wsk_core::control_data::ControlData;
 use wsk_core::memory::Memory;
 use wsk_core::option::{OptionName, OptionValue};
-use wsk_core::transport::{Driver, Event, Family, NetworkWatcher, Operation, Protocol, Token, Transport};
+use wsk_core::transport::{Driver, Event, Family, NetworkWatcher, Operation, Protocol, StreamEnd, Token, Transport};
 use wsk_host::{Choice, HostTransport};
 
 /// Passes news on.
@@ -158,11 +158,20 @@ fn other_machine() {
     println!("listening");
     for _ in 0..4 {
         let (mut peer, _) = listener.accept().unwrap();
-        order("say");
-        std::io::Write::write_all(&mut peer, b"hello?").unwrap();
-        println!("said");
+        for _ in 0..2 {
+            order("say");
+            std::io::Write::write_all(&mut peer, b"hello?").unwrap();
+            println!("said");
+        }
         order("next");
     }
+}
+
+/// Whether this thread may do what administrators of the network may.
+fn with_admin(may: bool) {
+    let mut sets = capabilities(None).unwrap();
+    sets.effective.set(CapabilitySet::NET_ADMIN, may);
+    set_capabilities(None, sets).unwrap();
 }
 
 /// C-31: a silent connection sends nothing, whatever comes, nor does its close.
@@ -206,7 +215,28 @@ fn silence() {
         let mut reports = Vec::new();
         driver.poll(true, &mut reports).unwrap();
         assert!(matches!(reports[0].event, Event::Connected { result: Ok(0), .. }), "{reports:?}");
-        driver.submit(Token(1), Operation::ReceiveStart);
+        let streams = !abort;
+        let receive = || Operation::Receive { memory: Memory::Vec(vec![0; 8]), offset: 0 };
+        driver.submit(Token(1), if streams { Operation::ReceiveStart } else { receive() });
+        // Who may not leaves all as it was.
+        with_admin(false);
+        assert_eq!(endpoint.silence(), Err(NtStatus::NOT_SUPPORTED));
+        with_admin(true);
+        writeln!(orders, "say").unwrap();
+        answer("said");
+        reports.clear();
+        while reports.is_empty() {
+            driver.poll(true, &mut reports).unwrap();
+        }
+        match &reports[0].event {
+            Event::Received { buffer, .. } if streams => assert_eq!(buffer.bytes(), b"hello?"),
+            Event::ReceiveDone { result, .. } if !streams => {
+                assert_eq!(*result, Ok(6));
+                driver.submit(Token(1), receive());
+            }
+            event => panic!("{event:?}"),
+        }
+        reports.clear();
         driver.poll(false, &mut reports).unwrap();
         endpoint.silence().unwrap();
         let (sent, received) = segments();
@@ -218,6 +248,14 @@ fn silence() {
         reports.clear();
         driver.poll(false, &mut reports).unwrap();
         assert!(reports.is_empty(), "{reports:?}");
+        if !streams {
+            driver.submit(Token(1), Operation::ReceiveCancel);
+            while reports.is_empty() {
+                driver.poll(true, &mut reports).unwrap();
+            }
+            let cancelled = matches!(reports[0].event, Event::ReceiveDone { result: Err(StreamEnd::Stopped), .. });
+            assert!(cancelled, "{reports:?}");
+        }
         ip(&format!("addr del {own}/24 dev wsk0"));
         driver.submit(Token(1), Operation::Detach { abort });
         while !reports.iter().any(|report| matches!(report.event, Event::Detached)) {

@@ -13,7 +13,7 @@ use super::{HostEndpoint, to_address, to_status};
 use crate::{network, sockopt};
 
 impl HostEndpoint {
-    /// Silences the connection for good.
+    /// Silences the connection for good, or leaves it as it was.
     pub(super) fn fall_silent(&self) -> Result<(), NtStatus> {
         self.stats.add(7);
         self.with_fd(|fd| {
@@ -25,12 +25,18 @@ impl HostEndpoint {
                 return Err(NtStatus::INVALID_DEVICE_STATE);
             }
             sockopt::acknowledge_now(fd);
-            sockopt::repair(fd).map_err(|_| NtStatus::NOT_SUPPORTED)?; // only for the privileged
-            sockopt::drop_all_input(fd).map_err(to_status)?;
-            net::sockopt::set_socket_keepalive(fd, false).map_err(to_status)
-        })?;
-        self.silent.store(true, Ordering::Release);
-        Ok(())
+            // The second is only for the privileged, on some kernels the first too.
+            sockopt::drop_all_input(fd).map_err(|_| NtStatus::NOT_SUPPORTED)?;
+            if sockopt::repair(fd).is_err() {
+                self.stats.add(1);
+                sockopt::take_all_input(fd);
+                return Err(NtStatus::NOT_SUPPORTED);
+            }
+            // Probes would be heard. Nothing from here on fails: what repairs does not go back to its work.
+            let _ = net::sockopt::set_socket_keepalive(fd, false);
+            self.silent.store(true, Ordering::Release);
+            Ok(())
+        })
     }
 }
 
