@@ -18,8 +18,8 @@ use crate::processor::{enter_client, enter_waker, in_client_code, in_waker};
 /// A request that is no socket's.
 ///
 /// It is used as a [`Request`](crate::Request) is: `.await` it, [`wait`](Pending::wait) for it, or have a callback called;
-/// dropping it unfinished cancels it. There is no home processor: what ends it runs on a thread of the subsystem that may block,
-/// at PASSIVE_LEVEL.
+/// dropping it unfinished cancels it. There is no home processor: a callback runs on a thread of the subsystem that may block, at
+/// PASSIVE_LEVEL, or where it is cancelled, at that caller's level.
 #[must_use = "dropping it cancels it"]
 pub struct Pending<T>(Arc<Shared<T>>);
 
@@ -38,6 +38,8 @@ enum State<T> {
     Waker(Waker),
     /// With itself, so that it lives until it ends.
     Callback(Box<dyn FnOnce(Result<T, Error>) + Send>, #[allow(dead_code)] Arc<Shared<T>>),
+    /// The callback is running; the guard goes after it.
+    Calling,
     Ended(Result<T, NtStatus>),
     Taken,
 }
@@ -60,7 +62,7 @@ impl<T> Completer<T> {
 
     /// Whether nobody waits for it any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.0.upgrade().is_none_or(|shared| matches!(*shared.state.lock(), State::Ended(_) | State::Taken))
+        self.0.upgrade().is_none_or(|shared| !shared.state.lock().is_open())
     }
 }
 
@@ -70,13 +72,22 @@ impl<T> Drop for Completer<T> {
     }
 }
 
+impl<T> State<T> {
+    /// Whether somebody waits for the end, or may come to.
+    fn is_open(&self) -> bool {
+        matches!(self, State::Waiting | State::Waker(_) | State::Callback(..))
+    }
+}
+
 impl<T> Shared<T> {
     fn end(&self, result: Result<T, NtStatus>) {
         let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Taken) {
-            State::Callback(callback, _) => {
+            State::Callback(callback, _myself) => {
+                *state = State::Calling;
                 drop(state);
                 enter_client(crate::current_irql(), || callback(result.map_err(Error::from)));
+                *self.state.lock() = State::Taken;
             }
             State::Waiting => *state = State::Ended(result),
             State::Waker(waker) => {
@@ -130,13 +141,17 @@ impl<T> Pending<T> {
         }
     }
 
-    /// Has `callback` called with the result; here, if it is there already.
+    /// Has `callback` called with the result; here, if it is there already. One that was taken before is INVALID_DEVICE_STATE.
     pub fn on_complete(self, callback: impl FnOnce(Result<T, Error>) + Send + 'static) {
         let mut state = self.0.state.lock();
         match std::mem::replace(&mut *state, State::Taken) {
             State::Ended(result) => {
                 drop(state);
                 callback(result.map_err(Error::from));
+            }
+            State::Taken => {
+                drop(state);
+                callback(Err(NtStatus::INVALID_DEVICE_STATE.into()));
             }
             before => {
                 *state = State::Callback(Box::new(callback), self.0.clone());
@@ -214,7 +229,7 @@ impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         // A callback goes on without the handle.
-        if !matches!(*state, State::Callback(..)) {
+        if !matches!(*state, State::Callback(..) | State::Calling) {
             let before = std::mem::replace(&mut *state, State::Taken);
             drop(state);
             drop(before);
@@ -226,7 +241,7 @@ impl<T> Drop for Pending<T> {
 
 impl<T> std::fmt::Debug for Pending<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ended = matches!(*self.0.state.lock(), State::Ended(_) | State::Taken);
+        let ended = !self.0.state.lock().is_open();
         f.debug_struct("Pending").field("ended", &ended).finish()
     }
 }
@@ -235,6 +250,7 @@ impl<T> std::fmt::Debug for Pending<T> {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
     use std::task::Wake;
 
     #[test]
@@ -261,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_callback_is_called_once_with_nobody_holding_it() {
-        let (sender, results) = std::sync::mpsc::channel();
+        let (sender, results) = mpsc::channel();
         for early in [false, true] {
             let (pending, completer) = pending::<u32>(());
             let sender = sender.clone();
@@ -282,6 +298,60 @@ mod tests {
         fn drop(&mut self) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    /// A waker that does something as it is dropped.
+    struct Dropped(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+    impl Wake for Dropped {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            if let Some(then) = self.0.get_mut().take() {
+                then();
+            }
+        }
+    }
+
+    /// F-23: the handle that a callback was given to goes while the callback runs elsewhere, and the guard stays.
+    #[test]
+    fn f23_the_guard_stays_while_a_callback_runs_elsewhere() {
+        let gone = Arc::new(AtomicUsize::new(0));
+        let (mut pending, completer) = pending::<u32>(Guard(gone.clone()));
+        let (called, is_called) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel::<()>();
+        let (done, is_done) = mpsc::channel();
+        // In the middle of `on_complete`, which drops the waker that was there before, another thread ends it.
+        let then = Box::new(move || {
+            std::thread::spawn(move || {
+                completer.end(Ok(1));
+                done.send(()).unwrap();
+            });
+            is_called.recv().unwrap();
+        });
+        let waker = Waker::from(Arc::new(Dropped(Mutex::new(Some(then)))));
+        assert!(Pin::new(&mut pending).poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        pending.on_complete(move |_| {
+            called.send(()).unwrap();
+            may_go_on.recv().unwrap();
+        });
+        assert_eq!(gone.load(Ordering::SeqCst), 0, "the callback is running");
+        go_on.send(()).unwrap();
+        is_done.recv().unwrap();
+        assert_eq!(gone.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_result_that_was_taken_is_not_there_for_a_callback() {
+        let (mut pending, completer) = pending::<u32>(());
+        completer.end(Ok(1));
+        assert_eq!(pending.wait().unwrap(), 1);
+        let (sender, results) = mpsc::channel();
+        pending.on_complete(move |result| sender.send(result.unwrap_err().status()).unwrap());
+        assert_eq!(results.recv(), Ok(NtStatus::INVALID_DEVICE_STATE));
     }
 
     #[test]
