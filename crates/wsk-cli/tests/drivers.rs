@@ -477,6 +477,16 @@ fn a_driver_that_left_its_nmr_registrations_behind_is_called_no_more() {
     }
 }
 
+/// Name lookups that a driver left behind end before its image goes, and nobody calls it afterwards.
+#[test]
+fn name_lookups_that_were_left_behind_are_ended() {
+    everywhere("leaves_names.c", |driver, transport| {
+        let (output, errors, status) = run(&[driver], &["--for", "0", "--transport", transport]);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        assert_eq!(output, "leaves_names: some of 2000 lookups pending\n", "{errors}");
+    });
+}
+
 #[test]
 fn the_three_functions_of_the_introduction() {
     everywhere("event_control.c", |driver, transport| {

@@ -53,6 +53,8 @@ pub(crate) struct Client {
     idle: Condvar,
     /// WSK_TRANSPORT_LIST_CHANGE (C-3); none any more once the client is being deregistered.
     list_changes: Mutex<Option<Vec<Arc<Parked>>>>,
+    /// Name lookups.
+    lookups: Mutex<Vec<Arc<Parked>>>,
     creator: usize,
     // The provider goes last.
     _provider: Arc<Provider>,
@@ -72,6 +74,7 @@ impl Client {
             outstanding: Mutex::new(0),
             idle: Condvar::new(),
             list_changes: Mutex::new(Some(Vec::new())),
+            lookups: Mutex::default(),
             creator,
             _provider: provider,
         });
@@ -142,6 +145,16 @@ impl Client {
         }
     }
 
+    /// Remembers a name lookup until it ends.
+    pub(crate) fn keep_lookup(&self, lookup: Arc<Parked>) {
+        let mut lookups = self.lookups.lock();
+        // Looked through no more often than they double.
+        if lookups.len() == lookups.capacity() {
+            lookups.retain(|lookup| !lookup.is_gone());
+        }
+        lookups.push(lookup);
+    }
+
     /// The descriptor that a client's pointer means: a cached copy's, or any (C-50). Null is the default one: nobody shares.
     pub(crate) fn security(&self, pointer: usize) -> Result<Option<Arc<SecurityDescriptor>>, NtStatus> {
         if pointer == 0 {
@@ -165,6 +178,17 @@ impl Client {
     fn end_list_changes(&self) {
         let changes = self.list_changes.lock().take().unwrap_or_default();
         changes.iter().for_each(|change| change.end(failed(NtStatus::CANCELLED)));
+    }
+
+    fn end_lookups(&self) {
+        let lookups = std::mem::take(&mut *self.lookups.lock());
+        lookups.iter().for_each(|lookup| lookup.end(failed(NtStatus::CANCELLED)));
+    }
+
+    /// Waits until nothing is outstanding, so long at most.
+    fn wait_until_idle(&self, limit: Duration) {
+        let mut outstanding = self.outstanding.lock();
+        self.idle.wait_while_for(&mut outstanding, |outstanding| *outstanding > 0, limit);
     }
 
     /// WskDeregister: waits for everything of F-23, and forgets the client.
@@ -224,13 +248,15 @@ pub(crate) fn held_in(range: &Range<usize>) -> Vec<Leak> {
     held
 }
 
-/// Ends what a driver left behind whose code, in `range`, is about to go: closes its sockets, so that what was pending there
-/// completes while its routines can still be called, and releases its captures. Waits so long at most.
+/// Ends what a driver left behind whose code, in `range`, is about to go: its name lookups and list changes, and its sockets, so
+/// that what was pending completes while its routines can still be called; and releases its captures. Waits twice so long at most.
 pub fn abandon(range: &Range<usize>, limit: Duration) {
     for client in SLOTS.all().filter_map(|slot| slot.client.lock().clone()) {
         if range.contains(&client.creator) {
             client.end_list_changes();
+            client.end_lookups();
             socket::close_all(&client, limit);
+            client.wait_until_idle(limit);
             client.captured.lock().clear();
         }
     }

@@ -293,7 +293,7 @@ slot! {
         };
         let result = Out::new(Result);
         // A cancelled lookup leaves the result untouched and nothing to free (F-225).
-        irp.pend_until(lookup, client.begin(), move |found| match found {
+        let parked = irp.pend_until(lookup, client.begin(), move |found| match found {
             Ok(found) => {
                 result.write(names::list(&found, hints));
                 done(0)
@@ -303,6 +303,7 @@ slot! {
                 failed(error.status())
             }
         });
+        client.keep_lookup(parked);
         NtStatus::PENDING
     }
 }
@@ -363,7 +364,7 @@ slot! {
             Ok(captured) => captured.name_info(address, Flags & !required | no_node | no_service),
             Err(status) => return irp.refuse(status),
         };
-        irp.pend_until(lookup, client.begin(), move |found| {
+        let parked = irp.pend_until(lookup, client.begin(), move |found| {
             let (node, service) = (node, service);
             let write = || {
                 let found = found.map_err(|error| error.status())?;
@@ -377,6 +378,7 @@ slot! {
             };
             write().map_or_else(failed, |()| done(0))
         });
+        client.keep_lookup(parked);
         NtStatus::PENDING
     }
 }
