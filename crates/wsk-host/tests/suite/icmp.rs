@@ -132,6 +132,30 @@ arms! {
         assert_eq!(rig.transport.counters().system_calls - before, 1);
     }
 
+    /// Who is told of errors pays for it when there are some.
+    fn receives_of_who_is_told_cost_no_more(rig: Rig) {
+        let mut calls = [true, false].map(|told_of_errors| {
+            let endpoint = rig.create(Family::V4, Protocol::Udp);
+            let local = endpoint.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
+            let on = u32::from(told_of_errors);
+            endpoint.set_option(OptionName::ReceiveError4, &OptionValue::Number(on)).unwrap();
+            let token = rig.attach(&endpoint);
+            let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let before = rig.transport.counters().system_calls;
+            for _ in 0..50 {
+                peer.send_to(b"me", local).unwrap();
+                rig.submit(token, Operation::ReceiveFrom(Memory::Vec(vec![0; 9])));
+                rig.wait(token, |event| match event {
+                    Event::ReceiveFromDone { result, .. } => Ok(result.unwrap()),
+                    event => Err(event),
+                });
+            }
+            rig.transport.counters().system_calls - before
+        });
+        calls.sort_unstable();
+        assert!(calls[1] - calls[0] <= 10, "{calls:?} system calls for 50 receives");
+    }
+
     /// A list from an address that nobody can have is refused, which says nothing of lists.
     fn a_source_that_is_none_says_nothing_of_lists(rig: Rig) {
         let (endpoint, token, _, peer) = told(&mut rig);
