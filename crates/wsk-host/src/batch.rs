@@ -48,7 +48,8 @@ pub(crate) fn unit(messages: &[Memory], largest: usize) -> (usize, u16) {
     (count, if count > 1 { size as u16 } else { 0 })
 }
 
-fn piece_count(memory: &Memory) -> usize {
+/// How many pieces a call is given for `memory`.
+pub(crate) fn piece_count(memory: &Memory) -> usize {
     if memory.as_slice().is_some() { 1 } else { memory.segments(0).len() }
 }
 

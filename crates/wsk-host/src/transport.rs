@@ -141,6 +141,7 @@ pub struct HostTransport {
     watch: Watch,
     /// Whether this process may have raw sockets.
     raw: OnceLock<bool>,
+    v6: OnceLock<bool>,
 }
 
 /// Endpoints of datagrams: the kernel counts by socket what it drops.
@@ -195,6 +196,7 @@ impl HostTransport {
             datagrams: Mutex::default(),
             watch: Watch::default(),
             raw: OnceLock::new(),
+            v6: OnceLock::new(),
         })
     }
 
@@ -208,6 +210,11 @@ impl HostTransport {
 /// Tries a raw socket, of a protocol that is free for experiments.
 fn may_be_raw() -> bool {
     HostEndpoint::create(Family::V4, Protocol::Raw(253), 0, Arc::default()).is_ok()
+}
+
+/// Tries a socket of IPv6: a kernel can be without.
+fn has_v6() -> bool {
+    HostEndpoint::create(Family::V6, Protocol::Udp, 0, Arc::default()).is_ok()
 }
 
 impl fmt::Debug for HostTransport {
@@ -241,11 +248,13 @@ impl Transport for HostTransport {
         Ok(endpoint)
     }
 
-    /// Raw sockets are there for those who may have them.
+    /// Raw sockets are there for those who may have them, and IPv6 where the kernel has it.
     fn services(&self) -> Vec<Service> {
         let all = [ServiceKind::Tcp, ServiceKind::Udp, ServiceKind::Raw];
         let all = all.into_iter().flat_map(|kind| [Family::V4, Family::V6].map(|family| Service { kind, family }));
-        all.filter(|service| service.kind != ServiceKind::Raw || *self.raw.get_or_init(may_be_raw)).collect()
+        all.filter(|service| service.kind != ServiceKind::Raw || *self.raw.get_or_init(may_be_raw))
+            .filter(|service| service.family == Family::V4 || *self.v6.get_or_init(has_v6))
+            .collect()
     }
 
     fn local_addresses(&self, family: Family) -> Result<Vec<SocketAddr>, NtStatus> {

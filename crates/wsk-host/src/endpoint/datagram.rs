@@ -15,6 +15,7 @@ use wsk_core::transport::Protocol;
 use super::HostEndpoint;
 use crate::cmsg::{Seen, Sent};
 use crate::icmp::Fate;
+use crate::message::MOST_PIECES;
 use crate::{address, batch, cmsg, errno, sockopt};
 
 /// How often one send may meet the fates of earlier ones: each time all that is known is taken over, so again is rare.
@@ -172,8 +173,13 @@ impl HostEndpoint {
     }
 
     /// Whether datagrams may come as one.
-    pub(crate) fn is_coalescing(&self) -> bool {
+    fn is_coalescing(&self) -> bool {
         self.coalescing.get() == Some(&true)
+    }
+
+    /// Whether a datagram can be received straight into `memory`: it gets one only, and the kernel takes that many pieces.
+    pub(crate) fn receives_straight(&self, memory: &Memory) -> bool {
+        !self.is_coalescing() && batch::piece_count(memory) <= MOST_PIECES
     }
 
     /// Datagrams that came and that the kernel dropped. Asking is no work of the transport, and not counted.

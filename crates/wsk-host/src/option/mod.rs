@@ -5,8 +5,8 @@
 mod group;
 
 use std::os::fd::BorrowedFd;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -42,6 +42,8 @@ pub(crate) struct Wishes {
     class: [AtomicU32; 2],
     /// Unreachable ports, and networks, are reported.
     unreachable: [AtomicBool; 2],
+    /// Held while the kernel is told of what is wanted, so that the last to be told is what holds.
+    telling: Mutex<()>,
 }
 
 impl Wishes {
@@ -299,6 +301,7 @@ fn show(
     on: bool,
 ) -> Result<(), NtStatus> {
     let wishes = &endpoint.wishes;
+    let _telling = wishes.telling.lock().unwrap_or_else(PoisonError::into_inner);
     let before = wishes.shown(family);
     wishes.show(family, kind, on);
     let result = deliver(endpoint, fd, family, kind);
@@ -336,6 +339,7 @@ pub(crate) fn report_unreachable(
     port: bool,
     network: bool,
 ) -> Result<(), NtStatus> {
+    let _telling = endpoint.wishes.telling.lock().unwrap_or_else(PoisonError::into_inner);
     let before = endpoint.wishes.unreachable();
     let store = |(port, network): (bool, bool)| {
         endpoint.wishes.unreachable[0].store(port, Ordering::Relaxed);

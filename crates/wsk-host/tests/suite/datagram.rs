@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use wsk_abi::NtStatus;
 use wsk_abi::flags::ControlFlags;
 use wsk_core::control_data::ControlData;
-use wsk_core::memory::Memory;
+use wsk_core::memory::{ClientMemory, Memory, Segments, SegmentsMut};
 use wsk_core::option::{OptionName, OptionValue};
 use wsk_core::transport::{Datagram, DatagramInfo, Endpoint, Event, Family, Operation, Protocol, SendId, Token};
 
@@ -44,7 +44,50 @@ fn try_send_to(endpoint: &dyn Endpoint, memory: Memory, remote: SocketAddr) -> R
     endpoint.try_send_to(&[memory], 0, remote, &ControlData::default())
 }
 
+/// Memory of pieces of one byte.
+struct Bytes(Vec<[u8; 1]>);
+
+impl ClientMemory for Bytes {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn segments<'a>(&'a self, out: &mut Segments<'a>) {
+        out.extend(self.0.iter().map(<[u8; 1]>::as_slice));
+    }
+
+    fn segments_mut<'a>(&'a mut self, out: &mut SegmentsMut<'a>) {
+        out.extend(self.0.iter_mut().map(<[u8; 1]>::as_mut_slice));
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send> {
+        self
+    }
+}
+
 arms! {
+    /// More pieces than the kernel takes at a time are filled all the same.
+    fn memory_of_many_pieces_gets_the_whole_datagram(rig: Rig) {
+        let endpoint = rig.create(Family::V4, Protocol::Udp);
+        let local = endpoint.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let token = rig.attach(&endpoint);
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let bytes: Vec<u8> = (0..1500).map(|n| n as u8).collect();
+        for (room, flags) in [(2000, ControlFlags::empty()), (1400, ControlFlags::TRUNC), (8, ControlFlags::TRUNC)] {
+            peer.send_to(&bytes, local).unwrap();
+            rig.submit(token, Operation::ReceiveFrom(Memory::Client(Box::new(Bytes(vec![[0]; room])))));
+            let (memory, info) = rig.wait(token, |event| match event {
+                Event::ReceiveFromDone { memory, result } => Ok((memory, result.unwrap())),
+                event => Err(event),
+            });
+            let Memory::Client(memory) = memory else { panic!("{memory:?}") };
+            let got = memory.into_any().downcast::<Bytes>().unwrap().0.concat();
+            let len = info.len as usize;
+            assert_eq!((len, info.flags), (room.min(1500), flags));
+            assert!(got[..len] == bytes[..len]);
+        }
+    }
+
     fn datagrams_of_all_sizes_in_the_transports_memory(rig: Rig) {
         let (token, address, peer) = rig.datagram();
         rig.submit(token, Operation::ReceiveFromStart);

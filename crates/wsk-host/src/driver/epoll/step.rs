@@ -306,9 +306,9 @@ fn receive_datagrams(token: Token, socket: &mut Socket, kit: &mut Kit, report: &
 
 fn receive_from(socket: &mut Socket, kit: &mut Kit, report: &mut impl FnMut(Event)) {
     let endpoint = &socket.endpoint;
-    if endpoint.is_coalescing() {
+    let memory = socket.receive_from.as_mut().expect("checked by the caller");
+    if socket.staging.is_some() || !endpoint.receives_straight(memory) {
         let staging = socket.staging.get_or_insert_with(Staging::new);
-        let memory = socket.receive_from.as_mut().expect("checked by the caller");
         if let Some(info) = staging.receive(endpoint, memory, &kit.stats) {
             let memory = socket.receive_from.take().expect("used just now");
             return report(Event::ReceiveFromDone { memory, result: Ok(info) });

@@ -29,9 +29,10 @@ impl UringDriver {
 
     pub(super) fn receive_from(&mut self, token: Token, fd: RawFd, mut memory: Memory) {
         let socket = self.sockets.get_mut(token).expect("admitted");
-        let mut staging = None;
-        if socket.endpoint.is_coalescing() {
-            let mut space = socket.staging.take().unwrap_or_else(Staging::new);
+        // What an earlier receive left comes first.
+        let mut staging = socket.staging.take();
+        if staging.is_some() || !socket.endpoint.receives_straight(&memory) {
+            let mut space = staging.unwrap_or_else(Staging::new);
             if let Some(info) = space.receive(&socket.endpoint, &mut memory, &self.stats) {
                 socket.staging = Some(space);
                 self.ready.push(Report { token, event: Event::ReceiveFromDone { memory, result: Ok(info) } });
