@@ -58,7 +58,8 @@ impl Effects {
         self.finish(request, status);
     }
 
-    pub(crate) fn finish(&mut self, request: RequestId, status: NtStatus) {
+    /// Completes a request that comes with no memory, and that no machine has.
+    pub fn finish(&mut self, request: RequestId, status: NtStatus) {
         self.complete(request, status, 0, Memory::None);
     }
 

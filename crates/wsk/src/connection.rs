@@ -132,6 +132,8 @@ impl ConnectionSocket {
     /// SIO_WSK_SET_TCP_SILENT_MODE: from now on nothing leaves, what comes is discarded, and only a close is valid, which says
     /// nothing to the peer (C-31).
     ///
+    /// While it is tried, calls of other threads are refused as if it had succeeded.
+    ///
     /// # Errors
     /// INVALID_DEVICE_STATE: not connected, or a send or disconnect is pending. NOT_SUPPORTED: a loopback connection, or the
     /// process may not.

@@ -253,7 +253,7 @@ impl HostEndpoint {
         self.connected.store(true, Ordering::Release);
     }
 
-    /// Where a connect shall go, in this endpoint's family.
+    /// An address of a client, to bind, connect or send to, in this endpoint's family.
     pub(crate) fn destination(&self, remote: SocketAddr) -> Result<SocketAddr, NtStatus> {
         let mut remote = address::in_family(self.family, self.v6_only.load(Ordering::Relaxed), remote)?;
         if self.is_raw() {

@@ -48,7 +48,7 @@ pub trait SocketOption: Sized {
     fn from_value(value: OptionValue) -> Self;
 }
 
-/// What a socket keeps of its options; those of the transport are with the transport.
+/// What few sockets have: options that were set, but for those of the transport, and requests that wait for the network.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Kept {
     /// What was set, of the options that [`remembers`] says.

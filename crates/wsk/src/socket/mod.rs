@@ -345,7 +345,7 @@ impl Socket {
         let Some(kept) = &mut state.kept else { return };
         let done: Vec<_> = kept.waits.extract_if(.., |(id, wanted)| it(*id, *wanted)).collect();
         if !done.is_empty() {
-            self.decide_locked(state, None, |_, fx| done.iter().for_each(|(id, _)| fx.refuse(*id, NtStatus::SUCCESS)));
+            self.decide_locked(state, None, |_, fx| done.iter().for_each(|(id, _)| fx.finish(*id, NtStatus::SUCCESS)));
         }
     }
 

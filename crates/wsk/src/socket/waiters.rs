@@ -94,7 +94,7 @@ impl State {
             && !kept.waits.is_empty()
             && let Some(status) = self.machine.ended()
         {
-            kept.waits.drain(..).for_each(|(id, _)| fx.refuse(id, status));
+            kept.waits.drain(..).for_each(|(id, _)| fx.finish(id, status));
         }
     }
 
