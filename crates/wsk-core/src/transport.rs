@@ -253,7 +253,8 @@ pub trait Endpoint: Send + Sync + Any {
     }
 
     /// SIO_WSK_SET_TCP_SILENT_MODE: nothing leaves any more, nothing that comes is answered, and the close says nothing (C-31).
-    /// Nothing but cancels and the detach is submitted from the call on, unless it fails: then all is as it was.
+    /// Nothing but cancels and the detach is decided from the call on, unless it fails: then all is as it was. A receive that was
+    /// decided before may still come; it is to pend or to fail, as one likes.
     ///
     /// # Errors
     /// NOT_SUPPORTED: a loopback connection, or the process may not.

@@ -107,6 +107,12 @@ pub(crate) fn accept_goes_on(errno: i32) -> bool {
     )
 }
 
+/// ... and a send, of the kind made here, meets it for no other reason.
+pub(crate) fn can_only_be_an_echo(errno: i32) -> bool {
+    let own = matches!(errno, libc::EMSGSIZE | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES);
+    can_be_an_echo(errno) && !own
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

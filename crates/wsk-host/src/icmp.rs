@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wsk_abi::flags::ControlFlags;
@@ -97,6 +97,8 @@ impl Attention {
 pub(crate) struct Errors {
     queue: Mutex<VecDeque<Failed>>,
     some: AtomicBool,
+    /// How many there were, ever.
+    count: AtomicU32,
     driver: Mutex<Option<(Arc<Attention>, Token)>>,
 }
 
@@ -111,11 +113,15 @@ impl Errors {
         self.some.load(Ordering::Acquire)
     }
 
-    /// Empties the kernel's queue; whether anything came of it.
-    pub(crate) fn collect(&self, fd: BorrowedFd<'_>, stats: &Stats) -> bool {
+    /// How many there were, ever; of interest is whether it changed.
+    pub(crate) fn count(&self) -> u32 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Empties the kernel's queue.
+    pub(crate) fn collect(&self, fd: BorrowedFd<'_>, stats: &Stats) {
         let mut header = Header::new();
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = false;
         loop {
             stats.add(1);
             header.for_error();
@@ -127,13 +133,12 @@ impl Errors {
             let Some((destination, seen, _)) = header.received() else { continue };
             // What failed here and now, the send that failed has told already.
             let Some(error) = seen.error() else { continue };
-            found = true;
+            self.count.fetch_add(1, Ordering::Release);
             if queue.len() < MOST {
                 queue.push_back(Failed { destination, error });
             }
         }
         self.some.store(!queue.is_empty(), Ordering::Release);
-        found
     }
 
     /// Has the driver deliver what was collected.
@@ -211,6 +216,34 @@ mod tests {
         assert_eq!((shown.len, shown.flags), (0, ControlFlags::ERRQUEUE));
         assert_eq!(shown.source, "[::ffff:10.0.0.1]:9".parse().unwrap());
         assert_eq!(shown.control.error(), Some(IcmpError { protocol: ICMP, kind: 3, code: 4, info: 0 }));
+    }
+
+    /// A driver is called by the send that met an error, and not by those that come while nobody has asked for it.
+    #[test]
+    fn a_send_that_met_nothing_calls_nobody() {
+        let endpoint = HostEndpoint::create(Family::V4, Protocol::Udp, 1, Arc::default()).unwrap();
+        endpoint.bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        endpoint.set_option(OptionName::ReceiveError4, &OptionValue::Number(1)).unwrap();
+        let attention = Attention::new(Arc::new(Bell::new(Arc::default()).unwrap()));
+        endpoint.errors.attach(&attention, Token(7));
+        let error = IcmpError { protocol: ICMP, kind: 3, code: 3, info: 0 };
+        let destination = "127.0.0.1:9".parse().unwrap();
+        endpoint.errors.queue.lock().unwrap().push_back(Failed { destination, error });
+        endpoint.errors.some.store(true, Ordering::Release);
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let send = |to| {
+            let message = [wsk_core::memory::Memory::Static(b"small")];
+            assert_eq!(endpoint.try_send_to(&message, 0, to, &ControlData::default()), Ok(1));
+        };
+        send(peer.local_addr().unwrap());
+        assert_eq!(attention.take(), []);
+        // One that has failed, and the next that hears of it, as soon as it is known.
+        let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let met = (0..1_000_000).any(|_| {
+            send(gone);
+            !attention.take().is_empty()
+        });
+        assert!(met, "no error came");
     }
 
     /// What failed here and now does not stay in the kernel's queue, which would go on announcing it.

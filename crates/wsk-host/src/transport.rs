@@ -209,12 +209,14 @@ impl HostTransport {
 
 /// Tries a raw socket, of a protocol that is free for experiments.
 fn may_be_raw() -> bool {
-    HostEndpoint::create(Family::V4, Protocol::Raw(253), 0, Arc::default()).is_ok()
+    let refused = HostEndpoint::create(Family::V4, Protocol::Raw(253), 0, Arc::default()).err();
+    // A shortage passes.
+    !matches!(refused, Some(NtStatus::ACCESS_DENIED | NtStatus::NOT_SUPPORTED))
 }
 
 /// Tries a socket of IPv6: a kernel can be without.
 fn has_v6() -> bool {
-    HostEndpoint::create(Family::V6, Protocol::Udp, 0, Arc::default()).is_ok()
+    HostEndpoint::create(Family::V6, Protocol::Udp, 0, Arc::default()).err() != Some(NtStatus::NOT_SUPPORTED)
 }
 
 impl fmt::Debug for HostTransport {

@@ -1,7 +1,8 @@
 //! Where a single datagram is received on an endpoint whose datagrams may come as one (UDP_GRO): a client's memory must never
 //! have more than one in it, and the rest must not be lost.
 //!
-//! Only endpoints that streamed datagrams before come here. What is received is copied, and the rest waits for the next receives.
+//! Only endpoints that streamed datagrams before come here, and memory of more pieces than the kernel takes. What is received is
+//! copied, and the rest waits for the next receives.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -28,6 +29,11 @@ pub(crate) struct Staging {
 impl Staging {
     pub(crate) fn new() -> Box<Self> {
         Box::new(Self { space: vec![0; LONGEST].into_boxed_slice(), left: VecDeque::new(), came: None })
+    }
+
+    /// Whether no datagram waits here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left.is_empty()
     }
 
     /// For the kernel to write.

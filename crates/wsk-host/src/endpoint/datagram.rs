@@ -18,8 +18,8 @@ use crate::icmp::Fate;
 use crate::message::MOST_PIECES;
 use crate::{address, batch, cmsg, errno, sockopt};
 
-/// How often one send may meet the fates of earlier ones: each time all that is known is taken over, so again is rare.
-const ECHOES: u8 = 4;
+/// The most echoes that one send meets; a bound for hosts that refuse for ever and say it like this.
+const ECHOES: u16 = 1000;
 
 /// What one send met until it went out.
 ///
@@ -27,7 +27,11 @@ const ECHOES: u8 = 4;
 /// refuses only that several datagrams are one message. Only another try tells.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tries {
-    echoes: u8,
+    echoes: u16,
+    /// One may have been an echo of which nothing was found; the next such error is the send's own.
+    doubt: bool,
+    /// What was known of failed datagrams when this try began.
+    known: u32,
     /// Several as one were refused: what `largest_segment` is to become if they go one by one.
     refused: Option<u32>,
 }
@@ -42,13 +46,18 @@ impl HostEndpoint {
         Sent::new(control, family, self.wishes.class(family))
     }
 
-    /// Takes over what the kernel knows of failed datagrams. Whether there was anything.
-    pub(crate) fn collect_errors(&self) -> bool {
-        self.with_fd(|fd| Ok(self.collect_errors_on(fd))).unwrap_or(false)
+    /// Takes over what the kernel knows of failed datagrams.
+    pub(crate) fn collect_errors(&self) {
+        let _ = self.with_fd(|fd| {
+            self.collect_errors_on(fd);
+            Ok(())
+        });
     }
 
-    fn collect_errors_on(&self, fd: BorrowedFd<'_>) -> bool {
-        self.wishes.wants_errors() && self.errors.collect(fd, &self.stats)
+    fn collect_errors_on(&self, fd: BorrowedFd<'_>) {
+        if self.wishes.wants_errors() {
+            self.errors.collect(fd, &self.stats);
+        }
     }
 
     /// The next failed datagram that the client is to hear of.
@@ -59,6 +68,11 @@ impl HostEndpoint {
     /// A datagram's flags and control data, as its client sees them.
     pub(crate) fn shown(&self, source: &SocketAddr, seen: &Seen) -> (ControlFlags, ControlData) {
         (seen.flags, seen.control(&self.wishes, address::family_of(source)))
+    }
+
+    /// A try begins.
+    pub(crate) fn begin_try(&self, tries: &mut Tries) {
+        tries.known = self.errors.count();
     }
 
     /// A send of `unit` met `errno`: whether it is to be made again. Who asks has the fates of earlier datagrams delivered
@@ -73,12 +87,17 @@ impl HostEndpoint {
         self.collect_errors_on(fd);
         let told = self.wishes.wants_errors() || errno == libc::ECONNREFUSED;
         if told && errno::can_be_an_echo(errno) && tries.echoes < ECHOES {
-            tries.echoes += 1;
-            return true;
+            // What this send met, another may have taken over.
+            let found = self.errors.count() != tries.known;
+            let sure = found || errno::can_only_be_an_echo(errno);
+            if sure || !std::mem::replace(&mut tries.doubt, true) {
+                tries.echoes += 1;
+                return true;
+            }
         }
         let (count, size) = unit;
         if count > 1 && matches!(errno, libc::EIO | libc::EINVAL | libc::EMSGSIZE) {
-            tries.echoes = 0;
+            tries.doubt = false;
             tries.refused = Some(if errno == libc::EIO { 0 } else { u32::from(size) - 1 });
             return true;
         }
@@ -125,9 +144,11 @@ impl HostEndpoint {
         };
         let sent = self.outgoing(remote, control);
         let mut tries = Tries::default();
+        let mut met_errors = false;
         let result = self.with_fd(|fd| {
             loop {
                 self.stats.add(1);
+                self.begin_try(&mut tries);
                 let largest = self.largest_segment(control, &tries);
                 let result = match single {
                     Some(bytes) if control.is_empty() => {
@@ -141,12 +162,16 @@ impl HostEndpoint {
                         return Ok(n);
                     }
                     Err(libc::EAGAIN) => return Ok(0),
-                    Err(errno) if self.send_again(fd, errno, batch::unit(messages, largest), &mut tries) => {}
-                    Err(errno) => return Err(errno::on_send(errno)),
+                    Err(errno) => {
+                        met_errors = true;
+                        if !self.send_again(fd, errno, batch::unit(messages, largest), &mut tries) {
+                            return Err(errno::on_send(errno));
+                        }
+                    }
                 }
             }
         });
-        if self.errors.some() {
+        if met_errors && self.errors.some() {
             self.errors.call_driver();
         }
         result

@@ -86,6 +86,12 @@ arms! {
             assert_eq!((len, info.flags), (room.min(1500), flags));
             assert!(got[..len] == bytes[..len]);
         }
+        // The next goes straight to its memory again.
+        let copied = rig.transport.counters().bytes_copied;
+        peer.send_to(&bytes, local).unwrap();
+        let (got, info) = receive_from(&mut rig, token, 1500);
+        assert!(info.is_ok() && got == bytes);
+        assert_eq!(rig.transport.counters().bytes_copied, copied);
     }
 
     fn datagrams_of_all_sizes_in_the_transports_memory(rig: Rig) {

@@ -83,7 +83,7 @@ pub(super) struct Socket {
     pub(super) shutdown: Option<Shutting>,
     pub(super) datagrams: bool,
     pub(super) receive_from: Option<Memory>,
-    /// Of single receives, once datagrams may come as one.
+    /// Of single receives that cannot go straight to the client's memory.
     pub(super) staging: Option<Box<Staging>>,
     pub(super) sends_to: VecDeque<SendingTo>,
     pub(super) watches: Vec<(IncomingId, WatchKey)>,

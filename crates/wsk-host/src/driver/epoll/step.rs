@@ -307,7 +307,11 @@ fn receive_datagrams(token: Token, socket: &mut Socket, kit: &mut Kit, report: &
 fn receive_from(socket: &mut Socket, kit: &mut Kit, report: &mut impl FnMut(Event)) {
     let endpoint = &socket.endpoint;
     let memory = socket.receive_from.as_mut().expect("checked by the caller");
-    if socket.staging.is_some() || !endpoint.receives_straight(memory) {
+    let straight = endpoint.receives_straight(memory);
+    if straight && socket.staging.as_ref().is_some_and(|left| left.is_empty()) {
+        socket.staging = None;
+    }
+    if socket.staging.is_some() || !straight {
         let staging = socket.staging.get_or_insert_with(Staging::new);
         if let Some(info) = staging.receive(endpoint, memory, &kit.stats) {
             let memory = socket.receive_from.take().expect("used just now");

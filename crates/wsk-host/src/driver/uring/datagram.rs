@@ -29,9 +29,10 @@ impl UringDriver {
 
     pub(super) fn receive_from(&mut self, token: Token, fd: RawFd, mut memory: Memory) {
         let socket = self.sockets.get_mut(token).expect("admitted");
+        let straight = socket.endpoint.receives_straight(&memory);
         // What an earlier receive left comes first.
-        let mut staging = socket.staging.take();
-        if staging.is_some() || !socket.endpoint.receives_straight(&memory) {
+        let mut staging = socket.staging.take().filter(|left| !straight || !left.is_empty());
+        if staging.is_some() || !straight {
             let mut space = staging.unwrap_or_else(Staging::new);
             if let Some(info) = space.receive(&socket.endpoint, &mut memory, &self.stats) {
                 socket.staging = Some(space);

@@ -116,7 +116,7 @@ pub(super) struct Socket {
     pub(super) sends_to: u32,
     pub(super) in_flight: u32,
     pub(super) detach: Option<bool>,
-    /// Of single receives, once datagrams may come as one.
+    /// Of single receives that cannot go straight to the client's memory.
     pub(super) staging: Option<Box<Staging>>,
 }
 
@@ -177,6 +177,7 @@ impl UringDriver {
             Work::SendTo { messages, sent, remote, control, unit, tries, .. } => {
                 let header = header.as_mut().expect("a datagram has a header");
                 let endpoint = &self.sockets.get(op.token).expect("its operations end before it").endpoint;
+                endpoint.begin_try(tries);
                 let mut along = endpoint.outgoing(remote, control);
                 *unit = batch::unit(&messages[*sent..], endpoint.largest_segment(control, tries));
                 if unit.1 > 0 {
