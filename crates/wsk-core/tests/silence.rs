@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use wsk_abi::flags::{EventMask, ReceiveFlags};
 use wsk_abi::status::NtStatus;
-use wsk_core::effect::{Effect, Effects};
+use wsk_core::effect::{Callback, CallbackKind, Effect, Effects};
+use wsk_core::indication::Answer;
 use wsk_core::memory::{Buffer, Lease, Memory};
 use wsk_core::request::RequestId;
 use wsk_core::socket::connection::{Connection, Events};
@@ -92,6 +93,35 @@ fn c31_what_comes_is_dropped() {
     assert!(told.is_empty(), "{told:?}");
     assert_eq!(Arc::strong_count(&lent), 1, "its memory went back");
     assert_eq!(step(&mut connection, |c, fx| c.cancel(first, fx)), [format!("{first:?} {}", NtStatus::CANCELLED)]);
+}
+
+/// The same for what a callback that was running then does not take.
+#[test]
+fn c31_what_a_callback_left_is_dropped() {
+    let receive = EventMask::RECEIVE;
+    let mut connection = Connection::new(Family::V4, Events { available: receive, fixed: receive, inherited: receive });
+    let address = "127.0.0.1:9".parse().unwrap();
+    step(&mut connection, |c, fx| c.bind(RequestId(1), address, fx));
+    step(&mut connection, |c, fx| c.bound(Ok(address), fx));
+    step(&mut connection, |c, fx| c.connect(RequestId(2), address, fx));
+    step(&mut connection, |c, fx| c.handle(Event::Connected { result: Ok(0), first: Memory::None }, fx));
+    step(&mut connection, |c, fx| c.advance(fx));
+    let lent = Arc::new(());
+    let mut fx = Effects::new();
+    let buffer = Buffer::new(Box::new(Lent(lent.clone())));
+    connection.handle(Event::Received { buffer, drained: true }, &mut fx);
+    connection.advance(&mut fx);
+    let list = fx.list.into_iter().find_map(|effect| match effect {
+        Effect::Call(Callback::Receive { list, .. }) => Some(list),
+        _ => None,
+    });
+    let list = list.expect("a callback");
+    connection.begin_silence().unwrap();
+    connection.silenced();
+    let answer = Answer::Unread(Box::new((list, 4)));
+    let told = step(&mut connection, |c, fx| c.answered(CallbackKind::Receive, answer, fx));
+    assert!(told.is_empty(), "{told:?}");
+    assert_eq!(Arc::strong_count(&lent), 1, "its memory went back");
 }
 
 #[test]

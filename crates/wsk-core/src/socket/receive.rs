@@ -62,7 +62,7 @@ pub(crate) enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hearing {
     Normal,
-    /// The endpoint is being silenced: nothing is begun or told until that is decided.
+    /// The endpoint is being silenced: no operation and no callback is begun until that is decided.
     Waiting,
     /// It is silent: what comes is dropped.
     Deaf,
@@ -324,7 +324,7 @@ impl ReceivePath {
     pub(crate) fn answered(&mut self, unread: Option<(BufferList, usize)>, fx: &mut Effects) {
         if let Some((rest, lent)) = unread {
             self.lent -= lent;
-            if self.live {
+            if self.live && self.hearing != Hearing::Deaf {
                 for buffer in rest.into_iter().rev() {
                     self.unread.push_front(buffer);
                 }
