@@ -53,8 +53,8 @@ pub(crate) struct Client {
     idle: Condvar,
     /// WSK_TRANSPORT_LIST_CHANGE (C-3); none any more once the client is being deregistered.
     list_changes: Mutex<Option<Vec<Arc<Parked>>>>,
-    /// Name lookups.
-    lookups: Mutex<Vec<Arc<Parked>>>,
+    /// Name lookups; none any more once the client is abandoned.
+    lookups: Mutex<Option<Lookups>>,
     creator: usize,
     // The provider goes last.
     _provider: Arc<Provider>,
@@ -74,7 +74,7 @@ impl Client {
             outstanding: Mutex::new(0),
             idle: Condvar::new(),
             list_changes: Mutex::new(Some(Vec::new())),
-            lookups: Mutex::default(),
+            lookups: Mutex::new(Some(Lookups::default())),
             creator,
             _provider: provider,
         });
@@ -148,11 +148,13 @@ impl Client {
     /// Remembers a name lookup until it ends.
     pub(crate) fn keep_lookup(&self, lookup: Arc<Parked>) {
         let mut lookups = self.lookups.lock();
-        // Looked through no more often than they double.
-        if lookups.len() == lookups.capacity() {
-            lookups.retain(|lookup| !lookup.is_gone());
+        match &mut *lookups {
+            Some(lookups) => lookups.keep(lookup),
+            None => {
+                drop(lookups);
+                lookup.end(failed(NtStatus::CANCELLED));
+            }
         }
-        lookups.push(lookup);
     }
 
     /// The descriptor that a client's pointer means: a cached copy's, or any (C-50). Null is the default one: nobody shares.
@@ -180,9 +182,10 @@ impl Client {
         changes.iter().for_each(|change| change.end(failed(NtStatus::CANCELLED)));
     }
 
+    /// No name lookup any more.
     fn end_lookups(&self) {
-        let lookups = std::mem::take(&mut *self.lookups.lock());
-        lookups.iter().for_each(|lookup| lookup.end(failed(NtStatus::CANCELLED)));
+        let lookups = self.lookups.lock().take().unwrap_or_default();
+        lookups.all.iter().for_each(|lookup| lookup.end(failed(NtStatus::CANCELLED)));
     }
 
     /// Waits until nothing is outstanding, so long at most.
@@ -208,6 +211,24 @@ impl Client {
             SLOTS.give_back(self.slot);
         }
         Ok(())
+    }
+}
+
+/// The name lookups of a client, and some that have ended.
+#[derive(Default)]
+struct Lookups {
+    all: Vec<Arc<Parked>>,
+    /// How many there may be before those that have ended are thrown out.
+    limit: usize,
+}
+
+impl Lookups {
+    fn keep(&mut self, lookup: Arc<Parked>) {
+        if self.all.len() >= self.limit {
+            self.all.retain(|lookup| !lookup.is_gone());
+            self.limit = 2 * self.all.len() + 8;
+        }
+        self.all.push(lookup);
     }
 }
 
